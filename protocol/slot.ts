@@ -1,0 +1,109 @@
+// slot: leases on slots. A lease outlives its connection by graceMs.
+import { z } from 'zod';
+import { method, notification } from './method.ts';
+import { cols, empty, label, rows, slotName } from './value.ts';
+
+export const network = z.enum(['none', 'host']);
+export type Network = z.infer<typeof network>;
+
+export const slotInfo = z.object({
+  slot: slotName,
+  state: z.enum(['free', 'leased', 'resetting', 'failed']),
+  label: z.string().nullable(),
+  since: z.number().nullable().describe('when the state began, ms since 1970'),
+  cast: z.string().nullable(),
+  viewers: z.int(),
+  processes: z.int().describe('how many commands run now'),
+  running: z.string().nullable().describe('what runs now: the newest command, in short'),
+  terminal: z.object({ cols, rows, title: z.string() }).nullable(),
+  network,
+  connected: z.boolean().describe('whether the connection of the lease is open'),
+  reason: z.string().optional().describe('why the slot failed'),
+});
+export type SlotInfo = z.infer<typeof slotInfo>;
+
+const acquired = z.object({
+  slot: slotName,
+  lease: z.string(),
+  resume: z.string().describe('secret that binds a new connection to this lease'),
+  cast: z.string(),
+  workspace: z.literal('/workspace'),
+  resumed: z.boolean(),
+  sandboxed: z.boolean(),
+  network,
+  graceMs: z.int(),
+});
+export type Acquired = z.infer<typeof acquired>;
+
+export const slotMethods = {
+  'slot.acquire': method({
+    summary: 'Leases a slot and binds this connection to it, or binds again to a lease that its connection lost.',
+    role: 'agent',
+    needs: 'nothing',
+    params: z.strictObject({
+      slot: slotName.optional().describe('a certain slot; else any free one'),
+      resume: z.string().max(200).optional().describe('what an earlier slot.acquire gave'),
+      received: z
+        .record(z.string(), z.strictObject({ stdout: z.int().min(0), stderr: z.int().min(0) }))
+        .optional()
+        .describe('with resume: bytes of each streamed process that had arrived; exec.output goes on from there'),
+      label: label.optional(),
+      network: network.optional(),
+      graceMs: z.int().min(0).max(86_400_000).optional().describe('how long the lease outlives its connection'),
+    }),
+    result: acquired,
+    faults: ['SLOT_NOT_FOUND', 'SLOT_BUSY', 'NO_FREE_SLOT', 'RESUME_GONE', 'SANDBOX_UNAVAILABLE'],
+  }),
+  'slot.release': method({
+    summary: 'Ends the lease: stops everything in the slot, seals the cast and, unless told not to, empties the slot.',
+    role: 'agent',
+    needs: 'slot',
+    params: z.strictObject({ reset: z.boolean().default(true) }),
+    result: empty,
+    faults: [],
+  }),
+  'slot.reset': method({
+    summary:
+      'Stops everything in the slot and empties workspace and /tmp. The lease goes on; another slot only as admin.',
+    role: 'agent',
+    needs: 'nothing',
+    params: z.strictObject({ slot: slotName.optional() }),
+    result: empty,
+    faults: ['NOT_BOUND', 'LEASE_LOST', 'SLOT_NOT_FOUND', 'FORBIDDEN'],
+  }),
+  'slot.list': method({
+    summary: 'Every slot that the token allows.',
+    role: 'viewer',
+    needs: 'nothing',
+    params: empty,
+    result: z.object({ slots: z.array(slotInfo) }),
+    faults: [],
+  }),
+  'slot.info': method({
+    summary: 'One slot; without a name the one that this connection drives.',
+    role: 'viewer',
+    needs: 'nothing',
+    params: z.strictObject({ slot: slotName.optional() }),
+    result: slotInfo,
+    faults: ['NOT_BOUND', 'SLOT_NOT_FOUND'],
+  }),
+  'slot.takeover': method({
+    summary:
+      "Binds this connection to another one's lease; that one is closed with 4409. Admin, or agent with the same label.",
+    role: 'agent',
+    needs: 'nothing',
+    params: z.strictObject({
+      slot: slotName,
+      label: label.optional().describe('what the lease is labelled; an agent must name it'),
+    }),
+    result: acquired,
+    faults: ['SLOT_NOT_FOUND', 'SLOT_BUSY', 'FORBIDDEN'],
+  }),
+} as const;
+
+export const slotNotifications = {
+  'slots.changed': notification({
+    summary: 'Slots that changed since the last message, for connections that asked by watch.slots.',
+    params: z.object({ slots: z.array(slotInfo) }),
+  }),
+} as const;

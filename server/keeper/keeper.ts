@@ -1,0 +1,138 @@
+// The keeper's face to the rest of the server: it owns child processes, what they said, and the recordings.
+// Only values and handles cross it, so that a socket can stand between the two sides.
+import type { ExecExit, Outcome, SignalName } from '../../protocol/exec.ts';
+import type { Capability } from '../../protocol/server.ts';
+import type { Network } from '../../protocol/slot.ts';
+import type { FrameLog } from './frame-log.ts';
+
+/** Where a slot lives on this host. All paths are absolute and outside of what other slots can see. */
+export interface SlotPlace {
+  readonly slot: string;
+  /** Shown read-write as /workspace. */
+  readonly workspace: string;
+  /** Shown read-write as /tmp in every sandbox of the slot. */
+  readonly tmp: string;
+  /** Shown read-only as /run/slotcast in the terminal; only the gateway writes here. */
+  readonly spool: string;
+  /** Whom payloads run as; null when the gateway itself is an ordinary user. */
+  readonly identity: Identity | null;
+}
+
+export interface Identity {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** What to run; validated and complete. */
+export interface ProcessOrder {
+  /** `{command}` runs under bash -c whatever its length. */
+  readonly run: { readonly command: string } | { readonly argv: readonly string[] };
+  /** Absolute, as the payload sees it. */
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly input: Buffer | null;
+  readonly stdin: 'closed' | 'open';
+  /** 0 = none. */
+  readonly timeoutMs: number;
+  readonly idleTimeoutMs: number;
+  /** Kept of each stream: half as head, half as tail. */
+  readonly maxOutputBytes: number;
+}
+
+export interface ProcessEnd {
+  readonly outcome: Outcome;
+  readonly exitCode: number | null;
+  readonly signal: SignalName | null;
+  readonly durationMs: number;
+  readonly timedOutBy?: NonNullable<ExecExit['timedOutBy']>;
+}
+
+/** What is kept of one stream. `total` counts every byte that was printed; head and tail meet when nothing was left out. */
+export interface KeptOutput {
+  readonly head: Buffer;
+  readonly tail: Buffer;
+  readonly total: number;
+}
+
+export type StreamName = 'stdout' | 'stderr';
+
+/** Gets what a process prints. While a returned promise is pending, that stream of the process is not read: its pipe fills up. */
+export interface ProcessSink {
+  chunk(stream: StreamName, data: Buffer, offset: number): void | Promise<void>;
+}
+
+export interface Subscription {
+  close(): void;
+}
+
+export interface KeptProcess {
+  /** ms since 1970. */
+  readonly startedAt: number;
+  /** null while it runs. Set once, after both pipes were drained and the whole tree is dead. */
+  readonly end: ProcessEnd | null;
+  readonly ended: Promise<ProcessEnd>;
+  elapsedMs(): number;
+  output(stream: StreamName): KeptOutput;
+  /** What was kept from these offsets on, then what comes. */
+  subscribe(sink: ProcessSink, from: Readonly<Record<StreamName, number>>): Subscription;
+  /** Resolves when the pipe has taken it; false when stdin is closed. */
+  write(data: Buffer): Promise<boolean>;
+  closeInput(): void;
+  /** false when it had ended already. KILL takes the whole tree. */
+  signal(name: SignalName): boolean;
+  /** Stops the whole tree; resolves when it is dead. */
+  kill(): Promise<void>;
+}
+
+export interface TerminalSpec {
+  readonly place: SlotPlace;
+  readonly network: Network;
+  readonly cast: string;
+  readonly cols: number;
+  readonly rows: number;
+  readonly env: Readonly<Record<string, string>>;
+  /** What runs on the pty, as the payload sees it. */
+  readonly argv: readonly string[];
+}
+
+export interface TerminalEnd {
+  readonly exitCode: number | null;
+}
+
+/** A pty with a sandbox behind it. What it prints goes into the frame log of its cast as `o`, a resize as `r`, its end as `x`. */
+export interface KeptTerminal {
+  readonly ended: Promise<TerminalEnd>;
+  /** Raw bytes as typed, UTF-8. */
+  write(data: string): void;
+  resize(cols: number, rows: number): void;
+  /** What owns the terminal now: the shell itself, or a job of it; null when that can't be told. */
+  foreground(): 'shell' | 'job' | null;
+  /** Sends a signal to the job in the foreground; nothing happens when the shell has it. */
+  signalForeground(name: SignalName): void;
+  kill(): Promise<void>;
+}
+
+export interface LogSpec {
+  readonly cast: string;
+  readonly slot: string;
+  readonly label: string | null;
+  readonly cols: number;
+  readonly rows: number;
+}
+
+export interface Keeper {
+  readonly sandboxed: boolean;
+  /** What this host can and cannot do, each found by trying it in a real sandbox. */
+  capabilities(): Readonly<Record<string, Capability>>;
+  /** Makes the directories of a slot, owned by its identity. */
+  preparePlace(slot: string): Promise<SlotPlace>;
+  /** Empties workspace and /tmp. Nothing of the slot may run any more. */
+  emptyPlace(place: SlotPlace): Promise<void>;
+  /** Begins the numbered frame log of a lease and its recording. */
+  openLog(spec: LogSpec): Promise<FrameLog>;
+  /** Writes out and seals the recording; the log gets no frame after it. */
+  closeLog(cast: string): Promise<void>;
+  startProcess(spec: { place: SlotPlace; network: Network; order: ProcessOrder }): Promise<KeptProcess>;
+  startTerminal(spec: TerminalSpec): Promise<KeptTerminal>;
+  close(): Promise<void>;
+}
