@@ -13,6 +13,9 @@ export interface Gap {
   readonly to: number;
 }
 
+/** Gets the new frame; null when the log has ended. */
+export type FrameListener = (frame: NumberedFrame | null) => void;
+
 export interface FrameLogOptions {
   readonly cast: string;
   readonly cols: number;
@@ -36,11 +39,12 @@ export class FrameLog {
   readonly #now: () => number;
   readonly #startedMs: number;
   readonly #ringBytes: number;
-  #ring: NumberedFrame[] = [];
-  /** Index in #ring of its first live frame: shift() of a long array is slow, so the front is cut off in blocks. */
+  /** Evicted frames are undefined until their block is cut off: shift() of a long array is slow, and kept ones would be a leak. */
+  #ring: (NumberedFrame | undefined)[] = [];
+  /** Index in #ring of its first live frame. */
   #front = 0;
   #bytes = 0;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<FrameListener>();
 
   constructor(options: FrameLogOptions) {
     this.cast = options.cast;
@@ -76,7 +80,7 @@ export class FrameLog {
     this.lastTimeMs = frame.timeMs;
     this.#bytes += data.length + FRAME_BYTES;
     this.#evict();
-    for (const listener of this.#listeners) listener();
+    for (const listener of this.#listeners) listener(frame);
     return frame;
   }
 
@@ -95,8 +99,8 @@ export class FrameLog {
     return frames;
   }
 
-  /** Calls after every append and at the end; the listener reads what it wants. */
-  listen(listener: () => void): { close(): void } {
+  /** Calls after every append, within it, and at the end; the listener reads what it wants. It must not append. */
+  listen(listener: FrameListener): { close(): void } {
     this.#listeners.add(listener);
     return { close: () => void this.#listeners.delete(listener) };
   }
@@ -105,13 +109,14 @@ export class FrameLog {
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    for (const listener of this.#listeners) listener();
+    for (const listener of this.#listeners) listener(null);
     this.#listeners.clear();
   }
 
   #evict(): void {
     while (this.#bytes > this.#ringBytes && this.#ring.length - this.#front > 1) {
-      const oldest = this.#ring[this.#front++];
+      const oldest = this.#ring[this.#front];
+      this.#ring[this.#front++] = undefined;
       this.#bytes -= (oldest?.data.length ?? 0) + FRAME_BYTES;
     }
     if (this.#front > 1024 && this.#front > this.#ring.length / 2) {

@@ -1,0 +1,76 @@
+// The one place where a request gets in or not: Host and Origin, credential, role, slot. It never says more than the caller may know.
+import { Fault } from '../../protocol/fault.ts';
+import { type Role, roles } from '../../protocol/method.ts';
+import { Attempts } from './attempt.ts';
+import { type Carrier, findCredential } from './credential.ts';
+import { checkOrigin, type OriginPolicy } from './origin.ts';
+import type { Admission, Tokens } from './token.ts';
+
+/** A request as Node gives it. */
+export interface Visitor extends Carrier {
+  readonly socket: { readonly remoteAddress?: string | undefined };
+}
+
+export interface GateOptions {
+  /** null lets everybody in as admin: for a gateway that only its own host can reach. */
+  readonly tokens: Tokens | null;
+  readonly origins: OriginPolicy;
+  readonly attempts?: Attempts;
+}
+
+export class Gate {
+  readonly #options: GateOptions;
+  readonly #attempts: Attempts;
+
+  constructor(options: GateOptions) {
+    this.#options = options;
+    this.#attempts = options.attempts ?? new Attempts();
+  }
+
+  /** FORBIDDEN for a foreign Host or Origin. */
+  checkOrigin(visitor: Visitor): void {
+    checkOrigin(visitor, this.#options.origins);
+  }
+
+  /** What the request's credential allows. UNAUTHENTICATED without a right one, RATE_LIMITED after many wrong ones. */
+  async admit(visitor: Visitor): Promise<Admission> {
+    const credential = findCredential(visitor);
+    const { tokens } = this.#options;
+    if (tokens === null) return ANYBODY;
+    if (credential === null) {
+      throw new Fault('UNAUTHENTICATED', 'A credential is needed. Send Authorization: Bearer TOKEN.');
+    }
+    const address = visitor.socket.remoteAddress ?? '';
+    const waitMs = this.#attempts.waitMs(address, credential.token);
+    if (waitMs > 0) {
+      const afterMs = Math.ceil(waitMs);
+      throw new Fault('RATE_LIMITED', `Too many wrong credentials. Wait ${afterMs} ms.`, { afterMs });
+    }
+    try {
+      const admission = await tokens.verify(credential.token);
+      this.#attempts.succeeded(credential.token);
+      return admission;
+    } catch (error) {
+      this.#attempts.failed(address);
+      throw error;
+    }
+  }
+
+  /** Calls once when the admission ends while something is open by it. */
+  onEnd(admission: Admission, listener: (reason: string) => void): { close(): void } {
+    return this.#options.tokens?.onEnd(admission, listener) ?? { close: () => {} };
+  }
+}
+
+/** FORBIDDEN when the role is less than what is needed. */
+export function requireRole(has: Role, needs: Role, what: string): void {
+  if (roles.indexOf(has) >= roles.indexOf(needs)) return;
+  throw new Fault('FORBIDDEN', `${what} needs the role ${needs}; this credential has ${has}.`);
+}
+
+/** FORBIDDEN for another slot than the credential's, whether there is such a slot or not. */
+export function requireSlot(only: string | null, slot: string): void {
+  if (only !== null && only !== slot) throw new Fault('FORBIDDEN', `This credential is for ${only} only.`);
+}
+
+const ANYBODY: Admission = { id: 'anybody', from: null, role: 'admin', slot: null, expiresAtMs: null };

@@ -1,0 +1,71 @@
+// Tokens that were taken back before their time. A token that is on the list opens nothing, also what it has opened already.
+import { z } from 'zod';
+import { readSecret, writeSecret } from './secret-file.ts';
+
+const revokedFile = z.object({
+  version: z.literal(1),
+  revoked: z.array(z.object({ id: z.string(), untilMs: z.number().nullable() })),
+});
+
+export interface RevocationOptions {
+  readonly path: string;
+  /** Wall clock, ms since 1970. */
+  readonly now: () => number;
+}
+
+export class Revocations {
+  readonly #options: RevocationOptions;
+  /** Name of the token and when it would have ended by itself; null = never. */
+  readonly #revoked: Map<string, number | null>;
+  readonly #listeners = new Set<(id: string) => void>();
+  #saved: Promise<void> = Promise.resolve();
+
+  private constructor(options: RevocationOptions, revoked: Map<string, number | null>) {
+    this.#options = options;
+    this.#revoked = revoked;
+  }
+
+  /** Reads the list; throws when it is there but can't be understood, since an empty one would let revoked tokens in. */
+  static async open(options: RevocationOptions): Promise<Revocations> {
+    const content = await readSecret(options.path);
+    if (content === null) return new Revocations(options, new Map());
+    const { revoked } = parseFile(content.toString('utf8'));
+    return new Revocations(options, new Map(revoked.map(({ id, untilMs }) => [id, untilMs])));
+  }
+
+  has(id: string): boolean {
+    return this.#revoked.has(id);
+  }
+
+  /** Takes effect at once; resolves when it is on disk. */
+  async add(id: string, untilMs: number | null): Promise<void> {
+    this.#revoked.set(id, untilMs);
+    for (const listener of this.#listeners) listener(id);
+    const write = (): Promise<void> => this.#write();
+    this.#saved = this.#saved.then(write, write);
+    await this.#saved;
+  }
+
+  /** Calls with the name of every token that is revoked from now on. */
+  listen(listener: (id: string) => void): { close(): void } {
+    this.#listeners.add(listener);
+    return { close: () => void this.#listeners.delete(listener) };
+  }
+
+  async #write(): Promise<void> {
+    const now = this.#options.now();
+    for (const [id, untilMs] of this.#revoked) {
+      if (untilMs !== null && untilMs < now) this.#revoked.delete(id);
+    }
+    const revoked = [...this.#revoked].map(([id, untilMs]) => ({ id, untilMs }));
+    await writeSecret(this.#options.path, `${JSON.stringify({ version: 1, revoked })}\n`);
+  }
+}
+
+function parseFile(text: string): z.output<typeof revokedFile> {
+  try {
+    return revokedFile.parse(JSON.parse(text));
+  } catch {
+    throw new Error('revoked.json in the data directory is damaged. Restore it, or remove it and secret.key together.');
+  }
+}

@@ -1,0 +1,201 @@
+// Tokens: made, read and taken back. A JWT (HS256) says its role, its slot and its end itself; the key never leaves this file.
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { join } from 'node:path';
+import { decodeJwt, errors, jwtVerify, SignJWT } from 'jose';
+import { z } from 'zod';
+import { Fault } from '../../protocol/fault.ts';
+import { type Role, roles } from '../../protocol/method.ts';
+import { slotName } from '../../protocol/value.ts';
+import { Revocations } from './revocation.ts';
+import { readOrMakeSecret, readSecret, writeSecret } from './secret-file.ts';
+
+/** As long as the digest of HS256: more adds nothing, less weakens it. */
+const KEY_BYTES = 32;
+/** What a person chooses may be guessed below this. */
+export const MIN_TOKEN_LENGTH = 32;
+/** Ours have about 250 characters; what is much longer is not worth a digest. */
+const MAX_TOKEN_LENGTH = 4096;
+/** The longest that a Node timer can hold. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+const claims = z.object({
+  role: z.enum(roles),
+  slot: slotName.optional(),
+  exp: z.number().optional(),
+  jti: z.string().min(1).max(200).optional(),
+  /** The token that this one was made from; it ends with it. */
+  from: z.string().optional(),
+});
+
+/** What a credential allows, and until when. Fits a connection's grant. */
+export interface Admission {
+  /** Name for logs and for revoking: never the credential itself. */
+  readonly id: string;
+  /** Name of the token that this one was made from. */
+  readonly from: string | null;
+  readonly role: Role;
+  /** Only this slot; null = all. */
+  readonly slot: string | null;
+  /** ms since 1970; null = no end. */
+  readonly expiresAtMs: number | null;
+}
+
+export interface TokenOrder {
+  readonly role: Role;
+  readonly slot: string | null;
+  /** null = without end. */
+  readonly ttlMs: number | null;
+  /** Name of the token that it is made from, which it can't outlive. */
+  readonly from?: string | null;
+}
+
+export interface MintedToken {
+  readonly token: string;
+  readonly id: string;
+  readonly expiresAtMs: number | null;
+}
+
+export interface TokenOptions {
+  readonly dataDir: string;
+  /** SLOTCAST_TOKEN: an admin's credential, which replaces the one in the data directory. */
+  readonly fixed?: string | undefined;
+  /** Wall clock, ms since 1970. */
+  readonly now?: () => number;
+}
+
+export class Tokens {
+  readonly #key: Uint8Array;
+  readonly #fixed: Buffer | null;
+  readonly #revocations: Revocations;
+  readonly #now: () => number;
+
+  private constructor(parts: { key: Uint8Array; fixed: Buffer | null; revocations: Revocations; now: () => number }) {
+    this.#key = parts.key;
+    this.#fixed = parts.fixed;
+    this.#revocations = parts.revocations;
+    this.#now = parts.now;
+  }
+
+  /** Reads key, admin token and list from the data directory; the first start makes them. */
+  static async open({ dataDir, fixed, now = Date.now }: TokenOptions): Promise<Tokens> {
+    if (fixed !== undefined && fixed.length < MIN_TOKEN_LENGTH) {
+      throw new Error(`SLOTCAST_TOKEN has ${fixed.length} characters; it needs at least ${MIN_TOKEN_LENGTH}.`);
+    }
+    const key = await readOrMakeSecret(join(dataDir, 'secret.key'), () => randomBytes(KEY_BYTES));
+    if (key.length !== KEY_BYTES) {
+      throw new Error('secret.key in the data directory is damaged. Remove it: a new one is made, and old tokens end.');
+    }
+    const revocations = await Revocations.open({ path: join(dataDir, 'revoked.json'), now });
+    const digest = fixed === undefined ? null : sha256(fixed);
+    const tokens = new Tokens({ key, fixed: digest, revocations, now });
+    await tokens.#settleAdmin(join(dataDir, 'token'));
+    return tokens;
+  }
+
+  async mint({ role, slot, ttlMs, from = null }: TokenOrder): Promise<MintedToken> {
+    const id = `tok_${randomBytes(9).toString('base64url')}`;
+    const expiresAtMs = ttlMs === null ? null : this.#now() + ttlMs;
+    const jwt = new SignJWT({ role, ...(slot === null ? {} : { slot }), ...(from === null ? {} : { from }) })
+      .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
+      .setJti(id)
+      .setIssuedAt(Math.floor(this.#now() / 1000));
+    if (expiresAtMs !== null) jwt.setExpirationTime(expiresAtMs / 1000);
+    return { token: await jwt.sign(this.#key), id, expiresAtMs };
+  }
+
+  /** What this token allows; UNAUTHENTICATED when it is wrong, has expired or was revoked. */
+  async verify(token: string): Promise<Admission> {
+    if (this.#fixed !== null && timingSafeEqual(sha256(token), this.#fixed)) return ADMIN;
+    const { role, slot = null, exp, jti, from = null } = await this.#read(token);
+    const id = jti ?? `tok_${sha256(token).toString('base64url').slice(0, 12)}`;
+    const expiresAtMs = exp === undefined ? null : exp * 1000;
+    // jose counts whole seconds.
+    if (expiresAtMs !== null && expiresAtMs <= this.#now()) throw expired();
+    const admission: Admission = { id, from, role, slot, expiresAtMs };
+    if (this.#isRevoked(admission)) throw new Fault('UNAUTHENTICATED', 'The token was revoked.');
+    return admission;
+  }
+
+  /** Ends a token by its name, and with it whatever it or a session made from it holds open. */
+  async revoke(id: string, expiresAtMs: number | null = null): Promise<void> {
+    await this.#revocations.add(id, expiresAtMs);
+  }
+
+  /** Calls once when the admission ends: by its time or by being revoked. */
+  onEnd(admission: Admission, listener: (reason: string) => void): { close(): void } {
+    let timer: NodeJS.Timeout | undefined;
+    const end = (reason: string): void => {
+      close();
+      listener(reason);
+    };
+    const subscription = this.#revocations.listen(() => {
+      if (this.#isRevoked(admission)) end('The token was revoked.');
+    });
+    const close = (): void => {
+      clearTimeout(timer);
+      subscription.close();
+    };
+    const wait = (): void => {
+      const leftMs = (admission.expiresAtMs ?? Number.POSITIVE_INFINITY) - this.#now();
+      if (this.#isRevoked(admission)) end('The token was revoked.');
+      else if (leftMs <= 0) end('The token has expired.');
+      else if (Number.isFinite(leftMs)) XX.POSITIVE_INFINITY) timer = setTimeout(wait, Math.min(leftMs, MAX_TIMER_MS)).unref();
+    };
+    wait();
+    return { close };
+  }
+
+  #isRevoked({ id, from }: Admission): boolean {
+    return this.#revocations.has(id) || (from !== null && this.#revocations.has(from));
+  }
+
+  async #read(token: string): Promise<z.output<typeof claims>> {
+    if (token.length > MAX_TOKEN_LENGTH) throw wrong();
+    try {
+      const { payload } = await jwtVerify(token, this.#key, {
+        algorithms: ['HS256'],
+        currentDate: new Date(this.#now()),
+      });
+      return claims.parse(payload);
+    } catch (error) {
+      throw error instanceof errors.JWTExpired ? expired() : wrong();
+    }
+  }
+
+  /** Makes the admin's token, or with a fixed one ends that which was made before. */
+  async #settleAdmin(path: string): Promise<void> {
+    if (this.#fixed !== null) {
+      const former = await readSecret(path);
+      const id = former === null ? undefined : idOf(former.toString('utf8').trim());
+      if (id !== undefined && !this.#revocations.has(id)) await this.#revocations.add(id, null);
+      return;
+    }
+    const known = await readSecret(path);
+    const works = known !== null && (await this.#works(known.toString('utf8').trim()));
+    if (works) return;
+    const { token } = await this.mint({ role: 'admin', slot: null, ttlMs: null });
+    await writeSecret(path, `${token}\n`);
+  }
+
+  async #works(token: string): Promise<boolean> {
+    try {
+      return (await this.verify(token)).role === 'admin';
+    } catch {
+      return false;
+    }
+  }
+}
+
+const ADMIN: Admission = { id: 'fixed', from: null, role: 'admin', slot: null, expiresAtMs: null };
+
+const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();
+const wrong = (): Fault => new Fault('UNAUTHENTICATED', 'The token is wrong.');
+const expired = (): Fault => new Fault('UNAUTHENTICATED', 'The token has expired.');
+
+function idOf(token: string): string | undefined {
+  try {
+    return decodeJwt(token).jti;
+  } catch {
+    return undefined;
+  }
+}

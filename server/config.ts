@@ -1,0 +1,180 @@
+// The one table of options: each is a flag of `slotcast serve`, a variable SLOTCAST_…, and a field of the --config file, in that order of weight.
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
+import { Command, CommanderError, Option } from 'commander';
+import { z } from 'zod';
+
+/** A bad option: one line that says what to change. */
+export class ConfigError extends Error {}
+
+const whole = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+const flag = z.union([z.boolean(), z.stringbool()]);
+const list = z.union([z.array(z.string()), z.string().transform((text) => text.split(',').filter(Boolean))]);
+
+interface ConfigOption {
+  readonly flags: string;
+  readonly text: string;
+  readonly schema: z.ZodType;
+}
+
+const option = <S extends z.ZodType>(flags: string, text: string, schema: S) => ({ flags, text, schema });
+
+export const options = {
+  host: option('--host <address>', 'address to listen on', z.string().min(1).default('127.0.0.1')),
+  port: option('--port <number>', 'port to listen on; 0 takes a free one', whole(0, 65_535).default(8080)),
+  slots: option('--slots <number>', 'how many slots', whole(1, 10_000).default(10)),
+  dataDir: option('--data-dir <dir>', 'where slots, recordings and secrets lie', z.string().min(1).optional()),
+  network: option(
+    '--network <none|host>',
+    'the most network that a slot gets',
+    z.enum(['none', 'host']).default('none'),
+  ),
+  sandbox: option(
+    '--sandbox <bwrap|none>',
+    'none runs commands unsandboxed',
+    z.enum(['bwrap', 'none']).default('bwrap'),
+  ),
+  auth: option('--auth <token|none>', 'none lets everybody in', z.enum(['token', 'none']).default('token')),
+  httpApi: option('--http-api <off>', "the predecessor's HTTP API", z.enum(['off']).default('off')),
+  mount: option('--mount <SRC:DST[:ro]>', 'shows a host directory in every slot; may be repeated', list.default([])),
+  recordInput: option('--record-input', 'records what is typed, passwords too', flag.default(false)),
+  allowHost: option(
+    '--allow-host <name>',
+    'a further Host and Origin name that browsers may use; may be repeated',
+    list.default([]),
+  ),
+  graceMs: option('--grace-ms <ms>', 'how long a lease outlives its connection', whole(0, 86_400_000).default(60_000)),
+  maxProcesses: option(
+    '--max-processes <number>',
+    'commands that one slot may run at once',
+    whole(1, 10_000).default(64),
+  ),
+  uidBase: option(
+    '--uid-base <uid>',
+    'first of the user ids that slots get under root',
+    whole(1000, 2_000_000_000).default(210_000),
+  ),
+  logLevel: option(
+    '--log-level <level>',
+    'trace, debug, info, warn, error or silent',
+    z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  ),
+} as const satisfies Record<string, ConfigOption>;
+
+type OptionName = keyof typeof options;
+type Values = { [N in OptionName]: z.output<(typeof options)[N]['schema']> };
+
+export interface Mount {
+  readonly source: string;
+  readonly target: string;
+  readonly readOnly: boolean;
+}
+
+export interface Config extends Omit<Values, 'dataDir' | 'mount'> {
+  readonly dataDir: string;
+  readonly mounts: readonly Mount[];
+}
+
+export interface ConfigSources {
+  /** Flags, without the program's name. */
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly isRoot: boolean;
+}
+
+/** Reads flags, variables and the config file; throws ConfigError for the first bad one, CommanderError after --help. */
+export function readConfig({ argv, env, isRoot }: ConfigSources): Config {
+  const flags = readFlags(argv);
+  const configFile = typeof flags['config'] === 'string' ? flags['config'] : env['SLOTCAST_CONFIG'];
+  const file = configFile === undefined ? {} : readFile(configFile);
+  const values = Object.fromEntries(
+    (Object.keys(options) as OptionName[]).map((name) => {
+      const given = flags[name] ?? env[variableOf(name)] ?? file[name];
+      return [name, checked(name, given)];
+    }),
+  ) as Values;
+  refuseOpenHouse(values);
+  const { dataDir, mount, ...rest } = values;
+  return { ...rest, dataDir: resolve(dataDir ?? defaultDataDir(env, isRoot)), mounts: mount.map(parseMount) };
+}
+
+/** Where data lies when nobody says: also where the command line's clients look for the token. */
+export function defaultDataDir(env: Readonly<Record<string, string | undefined>>, isRoot: boolean): string {
+  if (env['NOMAD_ALLOC_DIR']) return join(env['NOMAD_ALLOC_DIR'], 'data');
+  if (isRoot) return '/var/lib/slotcast';
+  return join(env['XDG_DATA_HOME'] || join(homedir(), '.local', 'share'), 'slotcast');
+}
+
+function readFlags(argv: readonly string[]): Record<string, unknown> {
+  const command = new Command('slotcast serve')
+    .description('Runs the gateway.')
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} })
+    .addOption(new Option('--config <file>', 'JSON file with any of these options, named in camelCase'));
+  for (const { flags, text, schema } of Object.values(options))
+    command.addOption(repeatable(new Option(flags, text), schema));
+  try {
+    return command.parse([...argv], { from: 'user' }).opts();
+  } catch (error) {
+    if (!(error instanceof CommanderError) || error.exitCode === 0) throw error;
+    throw new ConfigError(`${error.message.replace(/^error: /, '')}. See slotcast serve --help.`);
+  }
+}
+
+/** An option that takes a list is given once for each entry. */
+function repeatable(flags: Option, schema: z.ZodType): Option {
+  const takesList = schema.safeParse([]).success;
+  return takesList
+    ? flags.argParser((value: string, before: string[] | undefined) => [...(before ?? []), value])
+    : flags;
+}
+
+function readFile(file: string): Record<string, unknown> {
+  try {
+    const parsed: unknown = JSON.parse(readFileSync(file, 'utf8'));
+    const values = z.record(z.string(), z.unknown()).parse(parsed);
+    const unknown = Object.keys(values).find((name) => !Object.hasOwn(options, name));
+    if (unknown !== undefined) throw new ConfigError(`the config file has an unknown option: ${unknown}`);
+    return values;
+  } catch (error) {
+    if (error instanceof ConfigError) throw error;
+    throw new ConfigError(
+      `the config file ${file} cannot be read as a JSON object: ${(error as Error).message.split('\n')[0]}`,
+    );
+  }
+}
+
+const variableOf = (name: string): string =>
+  `SLOTCAST_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+
+function checked(name: OptionName, given: unknown): unknown {
+  const { flags, schema } = options[name];
+  const result = (schema as z.ZodType).safeParse(given);
+  if (result.success) return result.data;
+  const wanted = /<(.*)>/.exec(flags)?.[1] ?? 'true or false';
+  throw new ConfigError(
+    `${flags.split(' ')[0]} takes ${wanted}, not ${JSON.stringify(given)} (${result.error.issues[0]?.message})`,
+  );
+}
+
+/** Without tokens the gateway may be reached from this host only. */
+function refuseOpenHouse({ auth, host }: Values): void {
+  if (auth === 'none' && !isLoopback(host)) {
+    throw new ConfigError(
+      `--auth none is for loopback addresses only, and ${host} is none. Use --host 127.0.0.1 or --auth token.`,
+    );
+  }
+}
+
+export const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+
+function parseMount(text: string): Mount {
+  const [source, target, mode, ...more] = text.split(':');
+  const right = source !== undefined && target !== undefined && isAbsolute(source) && isAbsolute(target);
+  if (!right || more.length > 0 || !(mode === undefined || mode === 'ro' || mode === 'rw')) {
+    throw new ConfigError(`--mount takes SRC:DST or SRC:DST:ro with absolute paths, not ${JSON.stringify(text)}`);
+  }
+  return { source, target, readOnly: mode === 'ro' };
+}

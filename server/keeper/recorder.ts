@@ -1,0 +1,222 @@
+// Writes the frames of one log into its recording, and is the only one that may pause what prints them.
+// It loses no frame while the disk takes them; when the disk does not, the slot goes on and the recording says what is missing.
+import {
+  CastEncoder,
+  type CastGap,
+  type CastHeader,
+  encodeGap,
+  encodeHeader,
+  encodeSeal,
+} from '../../protocol/asciicast.ts';
+import type { NumberedFrame } from '../../protocol/frame.ts';
+import { CastFile } from './cast-file.ts';
+import type { Clock, Timer } from './clock.ts';
+import type { FrameLog } from './frame-log.ts';
+import type { Subscription } from './keeper.ts';
+
+/** Longest that a frame waits to be written: what a crash can cost. */
+const FLUSH_MS = 50;
+/** Characters in one write: large enough for the disk, a millisecond or two of encoding. */
+const FLUSH_CHARS = 256 * 1024;
+/** Characters not written yet at which the pty is paused, and at which it goes on. */
+export const PAUSE_CHARS = 1024 * 1024;
+export const RESUME_CHARS = 256 * 1024;
+/** Weight of a frame beside its data, so that a flood of tiny ones counts too. */
+const FRAME_CHARS = 64;
+
+/** What prints into the log and can be told to wait. */
+export interface Pausable {
+  pause(): void;
+  resume(): void;
+}
+
+export interface RecorderOptions {
+  readonly log: FrameLog;
+  readonly path: string;
+  readonly header: CastHeader;
+  readonly clock: Clock;
+  /** Keeps `i` frames, which may be passwords. */
+  readonly recordInput: boolean;
+  /** Whether a marker begins a command; the seal counts them. */
+  readonly isCommand: (label: string) => boolean;
+  /** Told once when writing begins to fail. */
+  readonly failed: (error: unknown) => void;
+}
+
+interface Loss extends CastGap {
+  readonly frames: number;
+}
+
+export class Recorder {
+  readonly #options: RecorderOptions;
+  readonly #file: CastFile;
+  readonly #listening: Subscription;
+  readonly #sources = new Set<Pausable>();
+  /** Frames not written yet: they stay here whatever the log evicts. */
+  #queue: NumberedFrame[] = [];
+  #queuedChars = 0;
+  #writingChars = 0;
+  #timer: Timer | null = null;
+  #writing: Promise<void> | null = null;
+  #closing: Promise<void> | null = null;
+  #paused = false;
+  #loss: Loss | null = null;
+  /** Time of the last frame in the file. */
+  #writtenMs = 0;
+  #frames = 0;
+  #commands = 0;
+
+  private constructor(options: RecorderOptions, file: CastFile) {
+    this.#options = options;
+    this.#file = file;
+    this.#listening = options.log.listen((frame) => {
+      if (frame !== null) this.#take(frame);
+    });
+  }
+
+  /** Begins the recording; the log must have no frame yet. Rejects with the file system's error. */
+  static async open(options: RecorderOptions): Promise<Recorder> {
+    const file = await CastFile.create(options.path);
+    try {
+      await file.append(encodeHeader(options.header));
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+    return new Recorder(options, file);
+  }
+
+  /** Characters that the log has and the file does not. */
+  get lag(): number {
+    return this.#queuedChars + this.#writingChars;
+  }
+
+  /** Pauses the source whenever too much is not written yet. */
+  pace(source: Pausable): Subscription {
+    this.#sources.add(source);
+    if (this.#paused) source.pause();
+    return { close: () => void this.#sources.delete(source) };
+  }
+
+  /** Writes what is there and the seal. Resolves when the disk has it, or when it will not take it. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  #take(frame: NumberedFrame): void {
+    if (frame.code === 'i' && !this.#options.recordInput) return;
+    this.#queue.push(frame);
+    this.#queuedChars += weight(frame);
+    this.#adjustPace();
+    if (this.#queuedChars >= FLUSH_CHARS) this.#flush();
+    else this.#flushIn(frame.code === 'm' || frame.code === 'x' ? 0 : FLUSH_MS);
+  }
+
+  /** Keeps the earlier one of two times. */
+  #flushIn(delayMs: number): void {
+    if (this.#timer !== null && delayMs > 0) return;
+    this.#timer?.cancel();
+    this.#timer = this.#options.clock.after(delayMs, () => this.#flush());
+  }
+
+  #flush(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    this.#writing ??= this.#writeWhile(() => this.#queuedChars >= FLUSH_CHARS).finally(() => {
+      this.#writing = null;
+      if (this.#queue.length > 0) this.#flushIn(FLUSH_MS);
+    });
+  }
+
+  /** Writes one batch, and more while asked to. Never rejects. */
+  async #writeWhile(more: () => boolean): Promise<void> {
+    do {
+      const batch = this.#nextBatch();
+      if (batch.length === 0) return;
+      await this.#write(batch);
+      this.#writingChars = 0;
+      this.#adjustPace();
+    } while (more());
+  }
+
+  #nextBatch(): readonly NumberedFrame[] {
+    let count = 0;
+    let chars = 0;
+    for (const frame of this.#queue) {
+      if (chars >= FLUSH_CHARS) break;
+      chars += weight(frame);
+      count++;
+    }
+    this.#queuedChars -= chars;
+    this.#writingChars = chars;
+    return this.#queue.splice(0, count);
+  }
+
+  async #write(batch: readonly NumberedFrame[]): Promise<void> {
+    const encoder = new CastEncoder(3, this.#writtenMs);
+    const gap = this.#loss === null ? '' : encodeGap({ from: this.#loss.from, to: this.#loss.to });
+    try {
+      await this.#file.append(gap + batch.map((frame) => encoder.encode(frame)).join(''));
+    } catch (error) {
+      return this.#lose(batch, error);
+    }
+    this.#writtenMs = encoder.timeMs;
+    this.#frames += batch.length;
+    this.#commands += batch.filter((frame) => frame.code === 'm' && this.#options.isCommand(frame.data)).length;
+    this.#tellLoss();
+  }
+
+  #lose(batch: readonly NumberedFrame[], error: unknown): void {
+    if (this.#loss === null) this.#options.failed(error);
+    const first = this.#loss?.from ?? batch[0]?.seq ?? 0;
+    const last = batch.at(-1)?.seq ?? first;
+    this.#loss = { from: first, to: last, frames: (this.#loss?.frames ?? 0) + batch.length };
+  }
+
+  /** The gap is in the file now; a marker says so to people, also to those who watch. */
+  #tellLoss(): void {
+    if (this.#loss === null) return;
+    const label = lossLabel(this.#loss);
+    this.#loss = null;
+    if (!this.#options.log.closed) this.#options.log.append('m', label);
+  }
+
+  async #close(): Promise<void> {
+    this.#listening.close();
+    await this.#writing;
+    await this.#writeWhile(() => true);
+    this.#timer?.cancel();
+    try {
+      await this.#file.append(this.#ending());
+    } catch (error) {
+      if (this.#loss === null) this.#options.failed(error);
+    }
+    await this.#file.close().catch(this.#options.failed);
+    this.#sources.clear();
+  }
+
+  #ending(): string {
+    const encoder = new CastEncoder(3, this.#writtenMs);
+    let text = '';
+    if (this.#loss !== null) {
+      text = encodeGap({ from: this.#loss.from, to: this.#loss.to });
+      text += encoder.encode({ timeMs: this.#options.log.lastTimeMs, code: 'm', data: lossLabel(this.#loss) });
+      this.#frames++;
+    }
+    const duration = encoder.timeMs / 1000;
+    return text + encodeSeal({ duration, frames: this.#frames, commands: this.#commands });
+  }
+
+  #adjustPace(): void {
+    const paused = this.#paused ? this.lag >= RESUME_CHARS : this.lag > PAUSE_CHARS;
+    if (paused === this.#paused) return;
+    this.#paused = paused;
+    for (const source of this.#sources) paused ? source.pause() : source.resume();
+  }
+}
+
+const weight = (frame: NumberedFrame): number => frame.data.length + FRAME_CHARS;
+
+const lossLabel = (loss: Loss): string =>
+  `${loss.frames} ${loss.frames === 1 ? 'frame is' : 'frames are'} missing here: the recording could not be written`;

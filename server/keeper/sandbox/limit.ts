@@ -1,0 +1,41 @@
+// Resource limits as arguments of prlimit(1). A limit never goes above what the host already set: raising one fails and would stop the sandbox.
+import { readFileSync } from 'node:fs';
+import type { Limits } from './policy.ts';
+
+type LimitName = 'nproc' | 'fsize' | 'nofile' | 'core';
+export type HardLimits = Readonly<Partial<Record<LimitName, number>>>;
+
+const ROWS: Readonly<Record<string, LimitName>> = {
+  'Max processes': 'nproc',
+  'Max file size': 'fsize',
+  'Max open files': 'nofile',
+};
+
+/** The hard limits of this process, which children inherit; what is unlimited is left out. `text` is that of /proc/self/limits. */
+export function hardLimits(text = readFileSync('/proc/self/limits', 'utf8')): HardLimits {
+  const found: Partial<Record<LimitName, number>> = {};
+  for (const line of text.split('\n')) {
+    const [, label = '', hard = ''] = /^(.*?)\s+(?:\d+|unlimited)\s+(\d+|unlimited)\s/.exec(line) ?? [];
+    const name = ROWS[label];
+    if (name !== undefined && hard !== 'unlimited') found[name] = Number(hard);
+  }
+  return found;
+}
+
+/** Around bwrap: for everything of the sandbox. The number of processes is counted over all sandboxes of a user id here, so it needs one of the slot's own. */
+export function outerLimit(limits: Limits, options: { readonly ownUser: boolean; readonly hard: HardLimits }): string[] {
+  const { hard, ownUser } = options;
+  const args = [limit('fsize', limits.fileBytes, hard), limit('nofile', limits.openFiles, hard), '--core=0'];
+  if (ownUser) args.push(limit('nproc', limits.slotProcesses, hard));
+  return ['prlimit', ...args, '--'];
+}
+
+/** Inside, where the kernel counts the processes of this user namespace alone. */
+export function innerLimit(limits: Limits, hard: HardLimits): string[] {
+  return ['/usr/bin/prlimit', limit('nproc', limits.processes, hard), '--'];
+}
+
+function limit(name: LimitName, wanted: number, hard: HardLimits): string {
+  const value = Math.min(wanted, hard[name] ?? wanted);
+  return `--${name}=${value}:${value}`;
+}

@@ -1,0 +1,56 @@
+// The program `slotcast serve`: reads its options, runs the gateway until a signal, and says in one line what is wrong when it can't.
+import { CommanderError } from 'commander';
+import pino from 'pino';
+import { ClaimError } from './claim.ts';
+import { ConfigError, readConfig } from './config.ts';
+import { Gateway } from './gateway.ts';
+import { closeInheritedDescriptors } from './keeper/sandbox/descriptor.ts';
+
+/** Runs until SIGTERM or SIGINT; resolves with the exit code. */
+export async function serve(argv: readonly string[]): Promise<number> {
+  closeInheritedDescriptors();
+  const stopped = firstSignal();
+  let gateway: Gateway;
+  try {
+    const config = readConfig({ argv, env: process.env, isRoot: process.getuid?.() === 0 });
+    const logger = pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: true }));
+    gateway = await Gateway.open(config, logger);
+  } catch (error) {
+    return refuse(error);
+  }
+  const tokenLine = gateway.tokenFile === null ? 'everybody may drive: --auth none' : `token: ${gateway.tokenFile}`;
+  process.stdout.write(`slotcast is at ${gateway.url}/\n${tokenLine}\n`);
+  for (const { name, detail, remedy } of gateway.shortcomings()) {
+    process.stderr.write(`slotcast: ${name}: ${detail}${remedy === undefined ? '' : ` (${remedy})`}\n`);
+  }
+  await stopped;
+  await gateway.close();
+  return 0;
+}
+
+/** A second signal ends the process at once; the sandboxes die with it. */
+function firstSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    let signals = 0;
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(signal, () => {
+        if (++signals > 1) process.exit(1);
+        resolve();
+      });
+    }
+  });
+}
+
+function refuse(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode;
+  const { code, port, address, message } = error as NodeJS.ErrnoException & { port?: number; address?: string };
+  const known = error instanceof ConfigError || error instanceof ClaimError;
+  const text =
+    code === 'EADDRINUSE'
+      ? `port ${port} of ${address} is in use by another program. Choose another by --port.`
+      : code === 'EACCES' || code === 'EADDRNOTAVAIL' || known
+        ? message
+        : `it could not start: ${message}`;
+  process.stderr.write(`slotcast: ${text.replaceAll('\n', ' ')}\n`);
+  return error instanceof ConfigError ? 2 : 1;
+}

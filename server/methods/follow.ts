@@ -1,0 +1,139 @@
+// Who is told of a command: the connection that drives its slot gets exec.output and exec.exit, and after a resume the new one does.
+// A connection that is slow slows its own commands' pipes; nothing is dropped.
+import type { ExecExit, ExecResult } from '../../protocol/exec.ts';
+import type { KeptOutput, StreamName, Subscription } from '../keeper/keeper.ts';
+import type { Command } from '../slot/command.ts';
+import type { Lease } from '../slot/lease.ts';
+import type { Peer } from './context.ts';
+
+type Offsets = Readonly<Record<StreamName, number>>;
+
+const FROM_START: Offsets = { stdout: 0, stderr: 0 };
+
+export class Followers {
+  readonly #sandboxed: boolean;
+  readonly #open = new WeakMap<Peer, Map<string, Subscription>>();
+
+  constructor(sandboxed: boolean) {
+    this.#sandboxed = sandboxed;
+  }
+
+  /** Tells this peer what the command prints from these offsets on, and its end. */
+  follow(peer: Peer, command: Command, from: Offsets = FROM_START): void {
+    const open = this.#openOf(peer);
+    if (command.stream) {
+      const streams = { stdout: new TextCutter(command), stderr: new TextCutter(command) };
+      const chunk = async (stream: StreamName, data: Buffer, offset: number): Promise<void> => {
+        const piece = streams[stream].cut(data, offset, offset + data.length === finalLength(command, stream));
+        if (piece !== null) await peer.notify('exec.output', { process: command.id, stream, ...piece });
+      };
+      open.set(command.id, command.process.subscribe({ chunk }, from));
+    }
+    void command.process.ended.then(async () => {
+      open.delete(command.id);
+      if (command.notified) await peer.notify('exec.exit', exitOf(command, this.#sandboxed));
+    });
+  }
+
+  /** After a resume: what still runs, what ended while nobody listened, and what the client names. */
+  resume(peer: Peer, lease: Lease, received: Readonly<Record<string, Offsets>>): void {
+    for (const command of lease.commands.all()) {
+      const named = Object.hasOwn(received, command.id);
+      if (!command.notified && !command.stream) continue;
+      if (command.process.end !== null && !named) continue;
+      this.follow(peer, command, named ? received[command.id] : FROM_START);
+    }
+  }
+
+  #openOf(peer: Peer): Map<string, Subscription> {
+    const known = this.#open.get(peer);
+    if (known !== undefined) return known;
+    const open = new Map<string, Subscription>();
+    this.#open.set(peer, open);
+    peer.onClose(() => {
+      for (const subscription of open.values()) subscription.close();
+    });
+    return open;
+  }
+}
+
+const finalLength = (command: Command, stream: StreamName): number =>
+  command.process.end === null ? Number.POSITIVE_INFINITY : command.process.output(stream).total;
+
+/** Cuts a byte stream into pieces of whole characters; offsets stay exact. */
+class TextCutter {
+  readonly #encoding: 'utf8' | 'base64';
+  #rest: Buffer = Buffer.alloc(0);
+
+  constructor(command: Command) {
+    this.#encoding = command.encoding;
+  }
+
+  cut(data: Buffer, offset: number, last: boolean): { data: string; offset: number; encoding?: 'base64' } | null {
+    if (this.#encoding === 'base64') return { data: data.toString('base64'), offset, encoding: 'base64' };
+    const start = offset - this.#rest.length;
+    const bytes = this.#rest.length === 0 ? data : Buffer.concat([this.#rest, data]);
+    const whole = last ? bytes.length : wholeCharacters(bytes);
+    this.#rest = Buffer.from(bytes.subarray(whole));
+    return whole === 0 ? null : { data: bytes.toString('utf8', 0, whole), offset: start };
+  }
+}
+
+/** Length without a character that is cut at the end; a byte that can't begin or continue one is whole by itself. */
+export function wholeCharacters(bytes: Buffer): number {
+  for (let back = 1; back <= Math.min(3, bytes.length); back++) {
+    const byte = bytes[bytes.length - back] ?? 0;
+    if ((byte & 0xc0) === 0x80) continue;
+    const needs = byte >= 0xf0 && byte < 0xf5 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc2 ? 2 : 1;
+    return byte < 0xf5 && needs > back ? bytes.length - back : bytes.length;
+  }
+  return bytes.length;
+}
+
+type Running = Omit<ExecResult, 'outcome' | 'stdout' | 'stderr'> & { outcome: ExecResult['outcome'] | 'running' };
+
+/** How a command stands, without its output. */
+export function standing(command: Command, sandboxed: boolean): Running {
+  const { process } = command;
+  const { end } = process;
+  const stdout = process.output('stdout');
+  const stderr = process.output('stderr');
+  return {
+    process: command.id,
+    outcome: end?.outcome ?? 'running',
+    exitCode: end?.exitCode ?? null,
+    signal: end?.signal ?? null,
+    stdoutBytes: stdout.total,
+    stderrBytes: stderr.total,
+    truncated: leftOut(stdout) > 0 || leftOut(stderr) > 0,
+    durationMs: end?.durationMs ?? process.elapsedMs(),
+    sandboxed,
+    network: command.network,
+    ...(end?.timedOutBy === undefined ? {} : { timedOutBy: end.timedOutBy }),
+  };
+}
+
+export function exitOf(command: Command, sandboxed: boolean): ExecExit {
+  return { ...standing(command, sandboxed), outcome: command.process.end?.outcome ?? 'lost' };
+}
+
+/** A command with what is kept of its output; what was left out is named in the text. */
+export function withOutput(command: Command, encoding: 'utf8' | 'base64'): { stdout: string; stderr: string } {
+  return {
+    stdout: keptText(command.process.output('stdout'), encoding),
+    stderr: keptText(command.process.output('stderr'), encoding),
+  };
+}
+
+const leftOut = (output: KeptOutput): number => output.total - output.head.length - output.tail.length;
+
+function keptText({ head, tail, total }: KeptOutput, encoding: 'utf8' | 'base64'): string {
+  const missing = total - head.length - tail.length;
+  if (encoding === 'base64') return Buffer.concat([head, tail]).toString('base64');
+  if (missing === 0) return Buffer.concat([head, tail]).toString('utf8');
+  const headEnd = wholeCharacters(head);
+  let tailStart = 0;
+  while (tailStart < Math.min(3, tail.length) && ((tail[tailStart] ?? 0) & 0xc0) === 0x80) tailStart++;
+  const omitted = missing + (head.length - headEnd) + tailStart;
+  return `${head.toString('utf8', 0, headEnd)}\n[… ${omitted} bytes left out …]\n${tail.toString('utf8', tailStart)}`;
+}

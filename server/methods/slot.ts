@@ -1,0 +1,105 @@
+// slot.*: leases. A connection that ends leaves its lease to the grace time.
+import { Fault } from '../../protocol/fault.ts';
+import type { Acquired, Network } from '../../protocol/slot.ts';
+import type { Lease } from '../slot/lease.ts';
+import type { Pool } from '../slot/pool.ts';
+import { boundLease, namedSlot } from './bound.ts';
+import type { Handlers, Peer } from './context.ts';
+import type { Followers } from './follow.ts';
+
+export interface SlotMethodParts {
+  readonly pool: Pool;
+  readonly followers: Followers;
+  readonly sandboxed: boolean;
+  /** The most that the operator allows, and what a lease gets when it does not ask. */
+  readonly network: Network;
+  readonly graceMs: number;
+}
+
+type SlotHandlers = Pick<
+  Handlers,
+  'slot.acquire' | 'slot.release' | 'slot.reset' | 'slot.list' | 'slot.info' | 'slot.takeover'
+>;
+
+export function slotHandlers(parts: SlotMethodParts): SlotHandlers {
+  const { pool, followers } = parts;
+
+  const bind = (lease: Lease, peer: Peer, resumed: boolean): Acquired => {
+    peer.lease = lease;
+    peer.onClose(() => lease.unbind(peer));
+    const { slot, id, resume, cast, network, graceMs } = lease;
+    const { sandboxed } = parts;
+    return { slot, lease: id, resume, cast, workspace: '/workspace', resumed, sandboxed, network, graceMs };
+  };
+
+  return {
+    'slot.acquire': async (call, { peer }) => {
+      refuseSecondLease(peer);
+      if (call.resume !== undefined) {
+        const lease = pool.resume(call.resume, peer.grant.slot, peer);
+        const acquired = bind(lease, peer, true);
+        followers.resume(peer, lease, call.received ?? {});
+        return acquired;
+      }
+      const network = narrowed(call.network, parts.network);
+      const { label = null, graceMs = parts.graceMs } = call;
+      const name = call.slot ?? peer.grant.slot ?? undefined;
+      if (name !== undefined) namedSlot(pool, peer, name);
+      return bind(await pool.acquire(name, { label, network, graceMs }, peer), peer, false);
+    },
+
+    'slot.release': async ({ reset }, { peer }) => {
+      await pool.get(boundLease(peer).slot).release('released', reset);
+      peer.lease = null;
+      return {};
+    },
+
+    'slot.reset': async (call, { peer }) => {
+      const own = peer.lease !== null && !peer.lease.ended && (call.slot ?? peer.lease.slot) === peer.lease.slot;
+      if (!own && call.slot !== undefined && peer.grant.role !== 'admin') {
+        throw new Fault('FORBIDDEN', `Only an admin may reset a slot that this connection does not drive.`);
+      }
+      await namedSlot(pool, peer, call.slot).reset();
+      return {};
+    },
+
+    'slot.list': async (_call, { peer }) => ({
+      slots: pool.list().filter(({ slot }) => peer.grant.slot === null || peer.grant.slot === slot),
+    }),
+
+    'slot.info': async (call, { peer }) => namedSlot(pool, peer, call.slot).info(),
+
+    'slot.takeover': async (call, { peer }) => {
+      refuseSecondLease(peer);
+      const { lease } = namedSlot(pool, peer, call.slot);
+      if (lease === null || lease.ended)
+        throw new Fault('SLOT_BUSY', `${call.slot} has no lease to take over. Acquire it.`);
+      if (peer.grant.role !== 'admin' && (lease.label === null || lease.label !== call.label)) {
+        throw new Fault('FORBIDDEN', `Taking over ${call.slot} needs an admin token, or the label of its lease.`);
+      }
+      lease.takeOver(peer);
+      const acquired = bind(lease, peer, true);
+      followers.resume(peer, lease, {});
+      return acquired;
+    },
+  };
+}
+
+function refuseSecondLease(peer: Peer): void {
+  if (peer.lease === null || peer.lease.ended) return;
+  throw new Fault(
+    'SLOT_BUSY',
+    `This connection drives ${peer.lease.slot}. Release it first, or open another connection.`,
+  );
+}
+
+/** What the lease asked for; by default what the operator set. It can only be narrowed. */
+function narrowed(asked: Network | undefined, allowed: Network): Network {
+  if (asked === 'host' && allowed === 'none') {
+    throw new Fault(
+      'FORBIDDEN',
+      'This gateway runs slots without network. The operator can allow it by --network host.',
+    );
+  }
+  return asked ?? allowed;
+}

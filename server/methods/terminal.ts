@@ -1,0 +1,35 @@
+// terminal.*: the persistent shell of the bound slot.
+
+import type { Pool } from '../slot/pool.ts';
+import type { Terminal } from '../terminal/terminal.ts';
+import { boundLease, boundSlot } from './bound.ts';
+import type { Handlers, Peer } from './context.ts';
+
+type TerminalHandlers = Pick<Handlers, Extract<keyof Handlers, `terminal.${string}`>>;
+
+export function terminalHandlers(pool: Pool): TerminalHandlers {
+  const terminalOf = (peer: Peer): Terminal => {
+    boundSlot(pool, peer);
+    return boundLease(peer).terminal;
+  };
+  return {
+    'terminal.start': (call, { peer }) => terminalOf(peer).start(call),
+    'terminal.run': (call, { peer, signal }) => {
+      const terminal = terminalOf(peer);
+      const asked = { method: 'terminal.run', params: call };
+      return boundLease(peer).keys.once(call.key, asked, () => terminal.run(call, signal));
+    },
+    'terminal.write': async ({ data }, { peer }) => {
+      await terminalOf(peer).write(data);
+      return {};
+    },
+    'terminal.keys': async ({ keys }, { peer }) => {
+      await terminalOf(peer).keys(keys);
+      return {};
+    },
+    'terminal.resize': (call, { peer }) => terminalOf(peer).resize(call),
+    'terminal.capture': (call, { peer }) => terminalOf(peer).capture(call),
+    'terminal.wait': (call, { peer, signal }) => terminalOf(peer).wait(call, signal),
+    'terminal.stop': (_call, { peer }) => terminalOf(peer).stop(),
+  };
+}

@@ -1,0 +1,174 @@
+// One WebSocket that speaks JSON-RPC: reads calls, runs them side by side, answers each once. It knows no method's meaning.
+import { randomBytes } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { RawData, WebSocket } from 'ws';
+import type { MethodName, Notice, NotificationName } from '../../protocol/contract.ts';
+import {
+  type ClientNotification,
+  encodeBatch,
+  encodeError,
+  encodeNotification,
+  encodeResult,
+  type Id,
+  type Incoming,
+  parseEnvelope,
+  type Request,
+} from '../../protocol/envelope.ts';
+import { Fault } from '../../protocol/fault.ts';
+import { Bucket } from '../auth/bucket.ts';
+import type { Context, Grant, Peer } from '../methods/context.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import { Outbox, type OutboxOptions } from './outbox.ts';
+
+/** Calls at once on one connection: far more than an agent has use for, few enough to hold their replies. */
+const MAX_IN_FLIGHT = 256;
+/** Messages: more than a terminal that is typed into by a program; who sends more is read more slowly. */
+const MESSAGES = { size: 20_000, perSecond: 20_000 } as const;
+
+/** Calls that mean nothing without their reply; every other one goes on when its connection is lost. */
+const waits: ReadonlySet<string> = new Set<MethodName>(['exec.wait', 'terminal.wait']);
+
+export interface ConnectionOptions {
+  readonly socket: WebSocket;
+  readonly grant: Grant;
+  readonly dispatcher: Dispatcher;
+  readonly log: Logger;
+  readonly outbox?: OutboxOptions;
+}
+
+interface Flight {
+  readonly method: string;
+  readonly abort: AbortController;
+}
+
+export class Connection implements Peer {
+  readonly id = `conn_${randomBytes(6).toString('base64url')}`;
+  readonly grant: Grant;
+  lease: Peer['lease'] = null;
+  readonly #socket: WebSocket;
+  readonly #dispatcher: Dispatcher;
+  readonly #log: Logger;
+  readonly #outbox: Outbox;
+  readonly #messages = new Bucket(MESSAGES, performance.now());
+  readonly #flights = new Set<Flight>();
+  readonly #flightOf = new Map<Id, Flight>();
+  readonly #closing: (() => void)[] = [];
+  #closed = false;
+
+  constructor({ socket, grant, dispatcher, log, outbox }: ConnectionOptions) {
+    this.grant = grant;
+    this.#socket = socket;
+    this.#dispatcher = dispatcher;
+    this.#log = log;
+    this.#outbox = new Outbox(socket, outbox);
+    socket.on('message', (data, isBinary) => this.#read(data, isBinary));
+    socket.once('close', (code) => this.#end(code));
+  }
+
+  async notify<N extends NotificationName>(name: N, params: Notice<N>): Promise<void> {
+    this.#outbox.send(encodeNotification(name, params));
+    await this.#outbox.ready();
+  }
+
+  close(code: number, reason: string): void {
+    this.#socket.close(code, closeReason(reason));
+  }
+
+  onClose(listener: () => void): void {
+    if (this.#closed) listener();
+    else this.#closing.push(listener);
+  }
+
+  #read(data: RawData, isBinary: boolean): void {
+    if (isBinary) {
+      this.close(1008, 'calls are text frames');
+      return;
+    }
+    this.#slowDown();
+    const envelope = parseEnvelope(data.toString());
+    if (envelope.kind === 'batch') void this.#answerAll(envelope.messages);
+    else void this.#answer(envelope.message).then((reply) => reply !== null && this.#outbox.send(reply));
+  }
+
+  /** Who sends too fast is not read for a moment; nothing is refused or lost. */
+  #slowDown(): void {
+    const nowMs = performance.now();
+    if (this.#messages.take(nowMs) || this.#socket.isPaused) return;
+    this.#socket.pause();
+    // A tenth of a second's worth, so that the pause costs no timer for each message.
+    setTimeout(() => this.#outbox.full || this.#socket.resume(), 100);
+  }
+
+  async #answerAll(messages: readonly Incoming[]): Promise<void> {
+    const replies = await Promise.all(messages.map((message) => this.#answer(message)));
+    const sent = replies.filter((reply) => reply !== null);
+    if (sent.length > 0) this.#outbox.send(encodeBatch(sent));
+  }
+
+  /** The encoded reply; null for a notification. */
+  async #answer(message: Incoming): Promise<string | null> {
+    if (message.kind === 'invalid') return encodeError(message.id, message.fault);
+    if (message.kind === 'notification') {
+      await this.#takeNotice(message);
+      return null;
+    }
+    try {
+      return encodeResult(message.id, await this.#call(message));
+    } catch (error) {
+      return encodeError(message.id, error instanceof Fault ? error : tooLarge());
+    }
+  }
+
+  async #takeNotice({ method, params }: ClientNotification): Promise<void> {
+    if (method === '$/cancelRequest') return this.#cancel(params);
+    try {
+      await this.#fly(method, params, null);
+    } catch {
+      // JSON-RPC: a notification has no reply, also when it failed.
+    }
+  }
+
+  async #call({ id, method, params }: Request): Promise<unknown> {
+    if (this.#flightOf.has(id)) {
+      throw new Fault('INVALID_REQUEST', 'A call with this id is still running. Give every call its own id.');
+    }
+    return await this.#fly(method, params, id);
+  }
+
+  async #fly(method: string, params: unknown, id: Id | null): Promise<unknown> {
+    if (this.#flights.size >= MAX_IN_FLIGHT) {
+      throw new Fault('RATE_LIMITED', `${MAX_IN_FLIGHT} calls are running on this connection. Wait for one to end.`);
+    }
+    const flight: Flight = { method, abort: new AbortController() };
+    this.#flights.add(flight);
+    if (id !== null) this.#flightOf.set(id, flight);
+    const context: Context = { peer: this, signal: flight.abort.signal };
+    try {
+      return await this.#dispatcher.dispatch(method, params, context);
+    } finally {
+      this.#flights.delete(flight);
+      if (id !== null) this.#flightOf.delete(id);
+    }
+  }
+
+  #cancel(params: unknown): void {
+    const id = (params as { id?: unknown } | undefined)?.id;
+    if (typeof id === 'string' || typeof id === 'number') this.#flightOf.get(id)?.abort.abort();
+  }
+
+  #end(code: number): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#log.debug({ connection: this.id, grant: this.grant.id, code }, 'connection closed');
+    for (const { method, abort } of this.#flights) if (waits.has(method)) abort.abort();
+    for (const listener of this.#closing) listener();
+    this.#closing.length = 0;
+  }
+}
+
+/** JSON.stringify fails on a valid result only when its text exceeds the longest string. */
+const tooLarge = (): Fault => new Fault('TOO_LARGE', 'The reply is too large for one message. Ask for less.');
+
+/** A close frame has room for 123 bytes. */
+export const closeReason = (reason: string): string =>
+  Buffer.from(reason).subarray(0, 120).toString().replace(/�$/, '');

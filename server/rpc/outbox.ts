@@ -1,0 +1,114 @@
+// What waits to be sent on one WebSocket, bounded in bytes: who streams waits here, who replies is slowed, who does not read is let go.
+// It never drops a message of an open connection.
+import type { WebSocket } from 'ws';
+
+/** Streams rest from here on: a second of a fast terminal, and little memory for each of a thousand viewers. */
+const HIGH_BYTES = 1024 * 1024;
+/** Streams go on from here on: the pipe does not run dry while they wake up. */
+const LOW_BYTES = 256 * 1024;
+/** No further calls are read from a peer that leaves so many bytes of replies: a bit more than the largest reply. */
+const FULL_BYTES = 256 * 1024 * 1024;
+/** A peer that takes nothing for so long has gone or is stuck. */
+const STUCK_MS = 30_000;
+/** A slow line is not stuck: large replies get a second more for each of so many bytes. */
+const SLOWEST_BYTES_PER_SECOND = 256 * 1024;
+/** How long a peer that was let go has to read why. */
+const GOODBYE_MS = 5_000;
+
+export interface OutboxOptions {
+  readonly highBytes?: number;
+  readonly lowBytes?: number;
+  readonly fullBytes?: number;
+  readonly stuckMs?: number;
+}
+
+export class Outbox {
+  readonly #socket: WebSocket;
+  readonly #limits: Required<OutboxOptions>;
+  #waiting: (() => void)[] = [];
+  #stuck: NodeJS.Timeout | null = null;
+  #full = false;
+
+  constructor(socket: WebSocket, options: OutboxOptions = {}) {
+    this.#socket = socket;
+    this.#limits = {
+      highBytes: HIGH_BYTES,
+      lowBytes: LOW_BYTES,
+      fullBytes: FULL_BYTES,
+      stuckMs: STUCK_MS,
+      ...options,
+    };
+    socket.once('close', () => this.#ended());
+  }
+
+  /** Bytes that the peer has not taken yet. */
+  get bytes(): number {
+    return this.#socket.bufferedAmount;
+  }
+
+  /** No further calls are read, since their replies have no room. */
+  get full(): boolean {
+    return this.#full;
+  }
+
+  /** Sends text as a text frame, bytes as a binary one; nothing happens on a closed connection. */
+  send(data: string | Uint8Array): void {
+    if (this.#socket.readyState !== this.#socket.OPEN) return;
+    this.#socket.send(data, this.#sent);
+    if (this.bytes >= this.#limits.highBytes) this.#watch();
+    if (this.bytes >= this.#limits.fullBytes && !this.#full) {
+      this.#full = true;
+      this.#socket.pause();
+    }
+  }
+
+  /** Resolves at once below the high mark, else when the low mark is reached or the connection has ended. */
+  ready(): Promise<void> {
+    if (this.bytes < this.#limits.highBytes || this.#socket.readyState !== this.#socket.OPEN) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** ws has no drain event: it tells of each message that has left. */
+  readonly #sent = (): void => {
+    this.#unwatch();
+    if (this.bytes > this.#limits.lowBytes) {
+      if (this.bytes >= this.#limits.highBytes) this.#watch();
+      return;
+    }
+    this.#wake();
+    if (!this.#full) return;
+    this.#full = false;
+    this.#socket.resume();
+  };
+
+  #watch(): void {
+    if (this.#stuck !== null || this.#socket.readyState !== this.#socket.OPEN) return;
+    const slowMs = (this.bytes / SLOWEST_BYTES_PER_SECOND) * 1000;
+    this.#stuck = setTimeout(() => this.#letGo(), this.#limits.stuckMs + slowMs);
+  }
+
+  #unwatch(): void {
+    if (this.#stuck !== null) clearTimeout(this.#stuck);
+    this.#stuck = null;
+  }
+
+  /** The close frame stands behind what is not read: who reads on in time learns the reason. */
+  #letGo(): void {
+    this.#stuck = null;
+    this.#socket.close(4429, 'too slow');
+    this.#wake();
+    const timer = setTimeout(() => this.#socket.terminate(), GOODBYE_MS);
+    this.#socket.once('close', () => clearTimeout(timer));
+  }
+
+  #wake(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  #ended(): void {
+    this.#unwatch();
+    this.#wake();
+  }
+}

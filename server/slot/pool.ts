@@ -1,0 +1,96 @@
+// All slots of this host: who gets which, and news of every change.
+import { timingSafeEqual } from 'node:crypto';
+import { Fault } from '../../protocol/fault.ts';
+import type { SlotInfo } from '../../protocol/slot.ts';
+import type { Keeper } from '../keeper/keeper.ts';
+import type { Holder, Lease } from './lease.ts';
+import { type LeaseRequest, Slot } from './slot.ts';
+
+export interface PoolOptions {
+  readonly keeper: Keeper;
+  readonly count: number;
+  readonly network: 'none' | 'host';
+  readonly maxProcesses: number;
+  readonly failed: (slot: Slot, error: unknown) => void;
+}
+
+export class Pool {
+  readonly #slots: ReadonlyMap<string, Slot>;
+  readonly #listeners = new Set<(slot: Slot) => void>();
+
+  constructor(options: PoolOptions) {
+    const { keeper, network, maxProcesses, failed } = options;
+    const changed = (slot: Slot): void => {
+      for (const listener of this.#listeners) listener(slot);
+    };
+    const names = Array.from({ length: options.count }, (_, index) => `slot_${index}`);
+    this.#slots = new Map(
+      names.map((name) => [name, new Slot({ name, keeper, network, maxProcesses, changed, failed })]),
+    );
+  }
+
+  async open(): Promise<void> {
+    await Promise.all(this.all().map((slot) => slot.open()));
+  }
+
+  all(): readonly Slot[] {
+    return [...this.#slots.values()];
+  }
+
+  get(name: string): Slot {
+    const slot = this.#slots.get(name);
+    if (slot === undefined) {
+      throw new Fault('SLOT_NOT_FOUND', `There is no slot ${JSON.stringify(name.slice(0, 64))}. slot.list names them.`);
+    }
+    return slot;
+  }
+
+  list(): SlotInfo[] {
+    return this.all().map((slot) => slot.info());
+  }
+
+  /** Leases the named slot, or any free one, and binds the holder. */
+  async acquire(name: string | undefined, request: LeaseRequest, holder: Holder): Promise<Lease> {
+    const slot = name === undefined ? this.all().find((candidate) => candidate.state === 'free') : this.get(name);
+    if (slot === undefined) {
+      const total = this.#slots.size;
+      throw new Fault(
+        'NO_FREE_SLOT',
+        `All ${total} slots are in use. Wait for one to be released, or start the gateway with more --slots.`,
+      );
+    }
+    const lease = await slot.acquire(request);
+    lease.bind(holder);
+    return lease;
+  }
+
+  /** Binds the holder to the lease that this secret belongs to; `only`: the one slot that the holder may drive. */
+  resume(secret: string, only: string | null, holder: Holder): Lease {
+    const lease = this.all()
+      .filter(({ name }) => only === null || only === name)
+      .map((slot) => slot.lease)
+      .find((candidate) => candidate !== null && !candidate.ended && sameText(candidate.resume, secret));
+    if (lease === null || lease === undefined) {
+      throw new Fault('RESUME_GONE', 'That lease has ended: released, expired or taken over. Acquire a slot anew.');
+    }
+    lease.bind(holder);
+    return lease;
+  }
+
+  /** Calls on every change of a slot. */
+  listen(listener: (slot: Slot) => void): { close(): void } {
+    this.#listeners.add(listener);
+    return { close: () => void this.#listeners.delete(listener) };
+  }
+
+  /** Ends every lease. */
+  async close(reason: string): Promise<void> {
+    await Promise.all(this.all().map((slot) => slot.release(reason, true)));
+  }
+}
+
+function sameText(a: string, b: string): boolean {
+  const left = Buffer.from(a);
+  const right = Buffer.from(b);
+  return left.length === right.length && timingSafeEqual(left, right);
+}

@@ -1,0 +1,191 @@
+// One slot: a place on this host that one lease at a time drives. What a lease leaves behind is gone before the next one comes.
+import { randomBytes } from 'node:crypto';
+import { Fault } from '../../protocol/fault.ts';
+import type { Network, SlotInfo } from '../../protocol/slot.ts';
+import { COLS, ROWS } from '../../protocol/value.ts';
+import type { Keeper, SlotPlace } from '../keeper/keeper.ts';
+import { LiveScreen } from '../screen/live-screen.ts';
+import { Terminal } from '../terminal/terminal.ts';
+import { CommandTable } from './command.ts';
+import { Lease } from './lease.ts';
+
+export interface SlotOptions {
+  readonly name: string;
+  readonly keeper: Keeper;
+  /** The most that the operator allows. */
+  readonly network: Network;
+  readonly maxProcesses: number;
+  /** Told of everything that slot.list shows. */
+  readonly changed: (slot: Slot) => void;
+  /** Told of what went wrong with the slot itself. */
+  readonly failed: (slot: Slot, error: unknown) => void;
+}
+
+export interface LeaseRequest {
+  readonly label: string | null;
+  readonly network: Network;
+  readonly graceMs: number;
+}
+
+export class Slot {
+  readonly name: string;
+  state: SlotInfo['state'] = 'resetting';
+  lease: Lease | null = null;
+  #since = Date.now();
+  #reason: string | null = null;
+  #viewers = 0;
+  #place: SlotPlace | null = null;
+  /** Resets and releases run one after the other. */
+  #turn: Promise<void> = Promise.resolve();
+  readonly #options: SlotOptions;
+
+  constructor(options: SlotOptions) {
+    this.name = options.name;
+    this.#options = options;
+  }
+
+  /** Makes the slot's place and empties it; free afterwards, or failed with its reason. */
+  async open(): Promise<void> {
+    this.#enter('resetting');
+    await this.#toFree(async () => {
+      this.#place = await this.#options.keeper.preparePlace(this.name);
+      await this.#options.keeper.emptyPlace(this.#place);
+    });
+  }
+
+  /** Leases the slot, which must be free. */
+  async acquire(request: LeaseRequest): Promise<Lease> {
+    const place = this.#place;
+    if (this.state !== 'free' || place === null) throw new Fault('SLOT_BUSY', `${this.name} is ${this.state}.`);
+    this.#enter('leased');
+    try {
+      this.lease = await this.#newLease(request, place);
+    } catch (error) {
+      this.#enter('free');
+      throw error;
+    }
+    this.#options.changed(this);
+    return this.lease;
+  }
+
+  /** Ends the lease: stops everything, seals the cast and, with reset, empties the place. */
+  async release(reason: string, reset: boolean): Promise<void> {
+    const { lease } = this;
+    if (lease === null || lease.ended) return;
+    lease.end(reason);
+    this.#enter('resetting');
+    await this.#toFree(async () => {
+      await Promise.all([lease.commands.close(), lease.terminal.close()]);
+      lease.screen.close();
+      await this.#options.keeper.closeLog(lease.cast);
+      this.lease = null;
+      if (reset && this.#place !== null) await this.#options.keeper.emptyPlace(this.#place);
+    });
+  }
+
+  /** Stops everything and empties the place; the lease, if there is one, goes on. A failed slot gets another chance. */
+  async reset(): Promise<void> {
+    if (this.state === 'resetting') throw new Fault('SLOT_BUSY', `${this.name} is being reset already.`);
+    const { lease } = this;
+    if (lease === null) return await this.open();
+    this.#enter('resetting');
+    await this.#inTurn(async () => {
+      if (lease.ended) return;
+      await Promise.all([lease.commands.stopAll(), lease.terminal.stop()]);
+      if (this.#place !== null) await this.#options.keeper.emptyPlace(this.#place);
+      lease.log.append('m', 'slot reset');
+      if (!lease.ended) this.#enter('leased');
+    });
+  }
+
+  /** Counts a viewer until it is closed. */
+  view(): { close(): void } {
+    this.#viewers++;
+    this.#options.changed(this);
+    let open = true;
+    return {
+      close: () => {
+        if (!open) return;
+        open = false;
+        this.#viewers--;
+        this.#options.changed(this);
+      },
+    };
+  }
+
+  /** The host side of the workspace, for the file calls. */
+  get place(): SlotPlace {
+    if (this.#place === null) throw new Fault('SLOT_BUSY', `${this.name} is ${this.state}.`);
+    return this.#place;
+  }
+
+  info(): SlotInfo {
+    const { lease } = this;
+    return {
+      slot: this.name,
+      state: this.state,
+      label: lease?.label ?? null,
+      since: this.#since,
+      cast: lease?.cast ?? null,
+      viewers: this.#viewers,
+      processes: lease?.commands.running ?? 0,
+      running: lease?.terminal.running ?? lease?.commands.newest ?? null,
+      terminal: lease?.terminal.info() ?? null,
+      network: lease?.network ?? this.#options.network,
+      connected: lease !== null && lease.holder !== null,
+      ...(this.#reason === null ? {} : { reason: this.#reason }),
+    };
+  }
+
+  async #newLease(request: LeaseRequest, place: SlotPlace): Promise<Lease> {
+    const { keeper } = this.#options;
+    const { label, network, graceMs } = request;
+    const cast = newCastId();
+    const changed = () => this.#options.changed(this);
+    const log = await keeper.openLog({ cast, slot: this.name, label, cols: COLS.default, rows: ROWS.default });
+    const screen = new LiveScreen(log, { reply: (data) => terminal.reply(data) });
+    const terminal: Terminal = new Terminal({ keeper, place, network, log, screen, changed });
+    const commands = new CommandTable({
+      log,
+      maxRunning: this.#options.maxProcesses,
+      start: (order, commandNetwork) => keeper.startProcess({ place, network: commandNetwork, order }),
+      changed,
+    });
+    const expire = () => void this.release('expired', true);
+    return new Lease({ slot: this.name, cast, label, network, graceMs, log, screen, terminal, commands, expire });
+  }
+
+  /** Does the work in turn; the slot is free after it, or failed with the reason. */
+  async #toFree(work: () => Promise<void>): Promise<void> {
+    await this.#inTurn(async () => {
+      try {
+        await work();
+        this.#reason = null;
+        this.#enter('free');
+      } catch (error) {
+        this.lease = null;
+        this.#reason = 'The slot could not be emptied. The log of the gateway says why; slot.reset tries again.';
+        this.#enter('failed');
+        this.#options.failed(this, error);
+      }
+    });
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => {});
+    return done;
+  }
+
+  #enter(state: SlotInfo['state']): void {
+    this.state = state;
+    this.#since = Date.now();
+    this.#options.changed(this);
+  }
+}
+
+/** Names sort by time of start; the random part keeps them unguessable enough not to collide. */
+function newCastId(): string {
+  const stamp = new Date().toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15);
+  return `cast_${stamp}-${randomBytes(5).toString('hex')}`;
+}

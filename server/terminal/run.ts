@@ -1,0 +1,108 @@
+// One terminal.run on a shell: types the line that sources the script, and takes what is printed between its marks.
+// It never types again what may have begun to run.
+import { Fault } from '../../protocol/fault.ts';
+import type { TerminalRunResult } from '../../protocol/terminal.ts';
+import { interrupt } from './interrupt.ts';
+import { type RunEnd, RunWatch } from './run-watch.ts';
+import type { Shell } from './shell.ts';
+
+/** How long a job that somebody started by keys may still take to end. */
+const PROMPT_MS = 1000;
+/** After an interrupt, until the shell reads the next line. */
+const BACK_MS = 1000;
+/** The first may be lost to text that stood on the command line unseen. */
+const ATTEMPTS = 2;
+
+export interface RunOrder {
+  readonly command: string;
+  /** 0 = none. */
+  readonly timeoutMs: number;
+  readonly maxOutputBytes: number;
+  readonly cols: number;
+  readonly signal: AbortSignal;
+  /** A name that no other run of this place has had. */
+  readonly newId: () => string;
+  /** Called once, when the shell is ready and the command is about to be typed. */
+  readonly begins: () => void;
+}
+
+/** Faults: TERMINAL_BUSY when the shell reads no command line, CANCELLED when the signal was aborted. */
+export async function run(shell: Shell, order: RunOrder): Promise<TerminalRunResult> {
+  await ready(shell, order);
+  order.begins();
+  const startedMs = performance.now();
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const result = await tryOnce(shell, order, startedMs);
+    if (result !== null) return result;
+    // Another text was in the way, or the functions of the rc are gone. Nothing of the script has run.
+    await shell.until(() => shell.atPrompt, { timeoutMs: PROMPT_MS, signal: order.signal });
+    await shell.repair();
+  }
+  throw busy('The shell did not take the command: it reads its input otherwise than at the start.');
+}
+
+/** The shell reads an empty command line when this resolves. */
+async function ready(shell: Shell, order: RunOrder): Promise<void> {
+  const timeoutMs = order.timeoutMs === 0 ? PROMPT_MS : Math.min(PROMPT_MS, order.timeoutMs);
+  const settled = () => shell.atPrompt || shell.state === 'continuation' || shell.fullScreen;
+  await shell.until(settled, { timeoutMs, signal: order.signal });
+  if (order.signal.aborted) throw new Fault('CANCELLED');
+  if (shell.fullScreen) {
+    throw busy('A full-screen program has the terminal. End it by terminal.keys (for one q, or Escape : q ! Enter).');
+  }
+  if (shell.state === 'busy' && shell.foreground() !== 'shell') {
+    throw busy('Another command runs in the terminal. Wait for its end by terminal.wait {prompt:true}, or stop it by C-c.');
+  }
+  if (!(await shell.clear())) throw busy('The shell is not at its prompt. Look at the screen by terminal.capture.');
+}
+
+const busy = (message: string): Fault => new Fault('TERMINAL_BUSY', message);
+
+/** null when the shell did not run the line at all. */
+async function tryOnce(shell: Shell, order: RunOrder, startedMs: number): Promise<TerminalRunResult | null> {
+  const id = order.newId();
+  const line = ` __slotcast ${id}&&:;. "$__slotcast"</dev/null;{ __slotcast&&:;} 2>/dev/null`;
+  const { command, cols, maxOutputBytes } = order;
+  await shell.spool.writeRun({ id, command, cols, typed: line.length, status: shell.status });
+  const watch = new RunWatch(shell, { id, maxOutputBytes });
+  try {
+    shell.send(`${line}\r`);
+    const end = await first(watch.over, order);
+    const durationMs = Math.round(performance.now() - startedMs);
+    if (end === 'refused') return null;
+    if (typeof end === 'object') return { ...outcomeOf(end), ...watch.output(), durationMs };
+    const output = watch.output();
+    await interrupt(shell, watch.over);
+    await shell.until(() => shell.atPrompt, { timeoutMs: BACK_MS });
+    if (end === 'aborted') throw new Fault('CANCELLED');
+    const cwd = shell.end === null ? shell.cwd : null;
+    return { outcome: 'timedOut', exitCode: null, cwd, ...output, durationMs };
+  } finally {
+    watch.close();
+    void shell.spool.removeRun(id).catch(() => undefined);
+  }
+}
+
+function outcomeOf(end: Exclude<RunEnd, 'refused'>): Pick<TerminalRunResult, 'outcome' | 'exitCode' | 'cwd'> {
+  if (!('shell' in end)) return { outcome: 'exited', exitCode: end.status, cwd: end.cwd };
+  const { exitCode } = end.shell;
+  return { outcome: exitCode === null ? 'signaled' : 'exited', exitCode, cwd: null };
+}
+
+/** What comes first: the end of the run, the end of its time, or that nobody wants it any more. */
+async function first(over: Promise<RunEnd>, order: RunOrder): Promise<RunEnd | 'timedOut' | 'aborted'> {
+  let timer: NodeJS.Timeout | undefined;
+  let abort: (() => void) | undefined;
+  const stopped = new Promise<'timedOut' | 'aborted'>((resolve) => {
+    if (order.timeoutMs > 0) timer = setTimeout(() => resolve('timedOut'), order.timeoutMs);
+    abort = () => resolve('aborted');
+    if (order.signal.aborted) abort();
+    else order.signal.addEventListener('abort', abort);
+  });
+  try {
+    return await Promise.race([over, stopped]);
+  } finally {
+    clearTimeout(timer);
+    if (abort) order.signal.removeEventListener('abort', abort);
+  }
+}

@@ -1,0 +1,293 @@
+// One life of the slot's bash on its pty: knows from the marks whether it reads a command line, and repairs marks that were lost.
+// It types nothing into a program: only what its callers ask for, and its own lines at a prompt.
+import { randomBytes } from 'node:crypto';
+import { Fault } from '../../protocol/fault.ts';
+import type { Network } from '../../protocol/slot.ts';
+import type { FrameLog } from '../keeper/frame-log.ts';
+import type { Keeper, KeptTerminal, SlotPlace, TerminalEnd } from '../keeper/keeper.ts';
+import { type Mark, MarkScanner } from './mark.ts';
+import { ModeTracker } from './mode.ts';
+import { rcText } from './rc.ts';
+import { Spool } from './spool.ts';
+
+/** The spool as a sandboxed shell sees it. */
+const SPOOL_DIRECTORY = '/run/slotcast';
+/** Time for the shell to read its rc again. */
+const REPAIR_MS = 1000;
+/** A cold sandbox and bash take some 30 ms; a host under load a hundred times that. */
+const FIRST_PROMPT_MS = 15_000;
+/** After a C-c the new prompt comes within a few ms. */
+const CLEAR_MS = 500;
+/** bash has turned on bracketed paste, so it reads a line; its marks would be here within this. */
+const LOST_MARK_MS = 100;
+/** Frames of one step; the log is read at every append, so there is seldom more than one. */
+const READ_BYTES = 1024 * 1024;
+const INTERRUPT = '\x03';
+/** bash turns it on whenever it begins to read a line. */
+export const READS_LINE = '\x1b[?2004h';
+
+/** prompt and continuation: the shell reads a line. busy: a command runs, or a prompt is being made. */
+export type ShellState = 'busy' | 'prompt' | 'continuation';
+
+export type ShellEvent =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'mark'; readonly mark: Mark }
+  /** The shell read a line and showed no mark: what it printed last was a prompt, and the marks are being put back. */
+  | { readonly kind: 'repair' }
+  | { readonly kind: 'end'; readonly end: TerminalEnd };
+
+export interface ShellOptions {
+  readonly keeper: Keeper;
+  readonly place: SlotPlace;
+  readonly network: Network;
+  readonly log: FrameLog;
+  readonly cols: number;
+  readonly rows: number;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+export class Shell {
+  readonly spool: Spool;
+  /** The spool as this shell sees it. */
+  readonly directory: string;
+  readonly modes = new ModeTracker();
+  state: ShellState = 'busy';
+  /** Set once. */
+  end: TerminalEnd | null = null;
+  /** The directory and status as of the last finished command. */
+  cwd: string | null = null;
+  status: number | null = null;
+  readonly #log: FrameLog;
+  readonly #rc: string;
+  readonly #scanner: MarkScanner;
+  readonly #listeners = new Set<(event: ShellEvent) => void>();
+  readonly #subscription: { close(): void };
+  #seq: number;
+  #kept: KeptTerminal | null = null;
+  /** Enter was typed at the prompt and no mark has come since: the shell is about to be busy. */
+  #entered = false;
+  /** The command line may hold text. */
+  #halfTyped = false;
+  /** While it was busy something without an Enter at its end was typed; a prompt would get it. */
+  #typedAhead = false;
+  #lostMark: NodeJS.Timeout | null = null;
+  /** One try to repair; the next one only after a mark was seen. */
+  #repaired = false;
+
+  /** Starts a shell and waits for its first prompt. Fault SANDBOX_UNAVAILABLE when there is none. */
+  static async start(options: ShellOptions): Promise<Shell> {
+    const shell = new Shell(options);
+    try {
+      await shell.#start(options);
+      return shell;
+    } catch (error) {
+      await shell.kill();
+      throw error;
+    }
+  }
+
+  private constructor(options: ShellOptions) {
+    const { place, keeper, log } = options;
+    const nonce = randomBytes(12).toString('hex');
+    this.spool = new Spool(place.spool);
+    this.directory = keeper.sandboxed ? SPOOL_DIRECTORY : place.spool;
+    this.#rc = rcText({ nonce, directory: this.directory });
+    this.#scanner = new MarkScanner(nonce);
+    this.#log = log;
+    this.#seq = log.lastSeq;
+    this.#subscription = log.listen(() => this.#read());
+  }
+
+  /** What the user types, or what stands for it. */
+  type(data: string): void {
+    if (data === '') return;
+    const enters = /[\r\n\x03]/.test(data);
+    if (this.state === 'busy' || enters) this.#typedAhead = !/[\r\n\x03]$/.test(data);
+    if (this.state !== 'busy') {
+      this.#entered ||= enters;
+      this.#halfTyped = true;
+    }
+    this.send(data);
+  }
+
+  /** Bytes that are no typing: replies to terminal queries, our own keys. */
+  send(data: string): void {
+    if (this.end === null) this.#kept?.write(data);
+  }
+
+  resize(cols: number, rows: number): void {
+    if (this.end === null) this.#kept?.resize(cols, rows);
+  }
+
+  foreground(): 'shell' | 'job' | null {
+    return this.end === null ? (this.#kept?.foreground() ?? null) : null;
+  }
+
+  signalForeground(name: 'TERM' | 'KILL'): void {
+    if (this.end === null) this.#kept?.signalForeground(name);
+  }
+
+  /** Ends the shell and all that runs in it; resolves when it is dead. */
+  async kill(): Promise<TerminalEnd | null> {
+    await this.#kept?.kill();
+    if (this.#kept !== null) this.#ended(await this.#kept.ended);
+    this.#close();
+    return this.end;
+  }
+
+  listen(listener: (event: ShellEvent) => void): { close(): void } {
+    this.#listeners.add(listener);
+    return { close: () => void this.#listeners.delete(listener) };
+  }
+
+  /** Whether the shell reads a command line, as far as the marks and what was typed tell. */
+  get atPrompt(): boolean {
+    return this.end === null && this.state === 'prompt' && !this.#entered;
+  }
+
+  /** A program has the whole screen. The mode alone doesn't say so: one that was killed leaves it behind. */
+  get fullScreen(): boolean {
+    return this.state === 'busy' && this.modes.alternateScreen;
+  }
+
+  /** Waits until `holds`, which is asked after every event; false when the time is over, the call was aborted or the shell ended. */
+  async until(holds: () => boolean, limit: { timeoutMs: number; signal?: AbortSignal }): Promise<boolean> {
+    if (holds()) return true;
+    if (this.end !== null || limit.signal?.aborted) return false;
+    return await new Promise<boolean>((resolve) => {
+      const settle = (value: boolean): void => {
+        clearTimeout(timer);
+        subscription.close();
+        limit.signal?.removeEventListener('abort', giveUp);
+        resolve(value);
+      };
+      const giveUp = (): void => settle(false);
+      const timer = setTimeout(giveUp, limit.timeoutMs);
+      const subscription = this.listen(() => {
+        if (holds()) settle(true);
+        else if (this.end !== null) settle(false);
+      });
+      limit.signal?.addEventListener('abort', giveUp);
+    });
+  }
+
+  /** Makes the command line empty. False when the shell doesn't take it. */
+  async clear(): Promise<boolean> {
+    // C-c ends whatever line editing is in: a search, vi mode, an unfinished quote. A C-v before takes the first one for itself.
+    for (let attempt = 0; attempt < 2; attempt++) {
+      if (this.atPrompt && !this.#halfTyped) return true;
+      const status = this.status;
+      this.#interruptLine();
+      if (await this.until(() => this.atPrompt && !this.#halfTyped, { timeoutMs: CLEAR_MS })) {
+        this.status = status;
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Types the rc anew, for a shell that reads a line but shows no marks. True when it is at its prompt then. */
+  async repair(): Promise<boolean> {
+    await this.spool.writeRc(this.#rc);
+    this.#emit({ kind: 'repair' });
+    this.#entered = true;
+    this.send(` . ${this.directory}/rc\r`);
+    const prompted = await this.until(() => this.atPrompt, { timeoutMs: REPAIR_MS });
+    await this.spool.removeRc();
+    return prompted;
+  }
+
+  async #start(options: ShellOptions): Promise<void> {
+    const { keeper, place, network, log, cols, rows, env } = options;
+    await this.spool.writeRc(this.#rc);
+    const argv = ['bash', '--noprofile', '--rcfile', `${this.directory}/rc`, '-i'];
+    this.#kept = await keeper.startTerminal({ place, network, cast: log.cast, cols, rows, env, argv });
+    void this.#kept.ended.then((end) => this.#ended(end));
+    const prompted = await this.until(() => this.atPrompt, { timeoutMs: FIRST_PROMPT_MS });
+    await this.spool.removeRc();
+    if (prompted) return;
+    const why = this.end === null ? 'showed no prompt in time' : `ended at once with ${this.end.exitCode ?? 'a signal'}`;
+    throw new Fault('SANDBOX_UNAVAILABLE', `The terminal's shell ${why}. See slotcast doctor.`);
+  }
+
+  #interruptLine(): void {
+    this.#entered = true;
+    this.#typedAhead = false;
+    this.send(INTERRUPT);
+  }
+
+  #read(): void {
+    const read = this.#log.read(this.#seq, READ_BYTES);
+    if ('from' in read) {
+      this.#seq = read.to;
+      return;
+    }
+    for (const frame of read) {
+      this.#seq = frame.seq;
+      if (frame.code === 'o') this.#printed(frame.data);
+    }
+  }
+
+  #printed(chunk: string): void {
+    this.modes.feed(chunk);
+    for (const piece of this.#scanner.scan(chunk)) {
+      if (typeof piece === 'string') this.#text(piece);
+      else this.#mark(piece);
+    }
+  }
+
+  #text(text: string): void {
+    if (this.state !== 'busy' && this.#typedAhead) this.#halfTyped = true;
+    if (this.state === 'busy' && text.includes(READS_LINE)) this.#expectMark();
+    this.#emit({ kind: 'text', text });
+  }
+
+  #mark(mark: Mark): void {
+    // A prompt is also redrawn with its text, after a resize for one: then its marks come without an Enter or a command before.
+    const redrawn = mark.kind === 'promptStart' && !this.#entered;
+    if (mark.kind !== 'promptEnd' && !redrawn) this.#halfTyped = false;
+    if (mark.kind === 'promptEnd') this.#forgetMark();
+    this.#repaired = false;
+    this.#entered = false;
+    this.state = mark.kind !== 'promptEnd' ? 'busy' : mark.continuation ? 'continuation' : 'prompt';
+    if (mark.kind === 'finished') this.cwd = mark.cwd ?? this.cwd;
+    if (mark.kind === 'finished' || mark.kind === 'promptStart') this.status = mark.status ?? this.status;
+    this.#emit({ kind: 'mark', mark });
+  }
+
+  /** The shell, or a program in it, begins to read a line. Without a mark of ours, and with no job in front, the marks were lost. */
+  #expectMark(): void {
+    if (this.#lostMark || this.#repaired) return;
+    this.#lostMark = setTimeout(() => {
+      this.#lostMark = null;
+      if (this.end !== null || this.state !== 'busy' || this.foreground() !== 'shell') return;
+      this.#repaired = true;
+      void this.repair().catch(() => undefined);
+    }, LOST_MARK_MS);
+  }
+
+  #forgetMark(): void {
+    if (this.#lostMark) clearTimeout(this.#lostMark);
+    this.#lostMark = null;
+  }
+
+  #ended(end: TerminalEnd): void {
+    if (this.end !== null) return;
+    this.#read();
+    const held = this.#scanner.flush();
+    if (held !== '') this.#text(held);
+    this.end = end;
+    this.#emit({ kind: 'end', end });
+    this.#close();
+  }
+
+  #emit(event: ShellEvent): void {
+    for (const listener of [...this.#listeners]) listener(event);
+  }
+
+  #close(): void {
+    this.#forgetMark();
+    this.#subscription.close();
+    this.#listeners.clear();
+  }
+}

@@ -1,0 +1,62 @@
+// The files that the gateway shows to the shell read-only: its rc, and for each run the script and what the terminal shows of it.
+// The payload may read them and never write.
+import { open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { displayText } from './display.ts';
+
+/** Readable for the slot's user, who may not be the gateway's; writable for the gateway alone. */
+const MODE = 0o644;
+
+export interface RunFiles {
+  readonly id: string;
+  readonly command: string;
+  readonly cols: number;
+  /** Characters of the line that is typed. */
+  readonly typed: number;
+  /** What $? has to be for the command; null leaves it as the shell has it. */
+  readonly status: number | null;
+}
+
+export class Spool {
+  readonly #hostDirectory: string;
+
+  constructor(hostDirectory: string) {
+    this.#hostDirectory = hostDirectory;
+  }
+
+  async writeRc(text: string): Promise<void> {
+    await this.#write('rc', text);
+  }
+
+  /** The rc holds the nonce: it is there only while the shell reads it. */
+  async removeRc(): Promise<void> {
+    await this.#remove('rc');
+  }
+
+  async writeRun(run: RunFiles): Promise<void> {
+    const header = `${run.cols} ${run.typed} ${run.status ?? '-'}`;
+    await Promise.all([
+      this.#write(run.id, run.command.endsWith('\n') ? run.command : `${run.command}\n`),
+      this.#write(`${run.id}.show`, `${header}\n${displayText(run.command)}\n`),
+    ]);
+  }
+
+  async removeRun(id: string): Promise<void> {
+    await Promise.all([this.#remove(id), this.#remove(`${id}.show`)]);
+  }
+
+  async #write(name: string, text: string): Promise<void> {
+    const file = await open(join(this.#hostDirectory, name), 'w', MODE);
+    try {
+      // The umask of the gateway may have taken away what the slot's user needs.
+      await file.chmod(MODE);
+      await file.writeFile(text);
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #remove(name: string): Promise<void> {
+    await rm(join(this.#hostDirectory, name), { force: true });
+  }
+}

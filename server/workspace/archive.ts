@@ -1,0 +1,237 @@
+// Packs a part of the workspace as tar.gz or zip, as one value or as a stream. Works without a file of its own;
+// must never put a link, a special file, an owner or a set-id bit into an archive, nor go on beyond a limit.
+import { type Readable, Transform, type TransformCallback } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createGzip } from 'node:zlib';
+import { type Archiver, TarArchive, ZipArchive } from 'archiver';
+import type { ArchiveFormat } from '../../protocol/artifact.ts';
+import { Fault } from '../../protocol/fault.ts';
+import { MAX_INLINE_BYTES } from '../../protocol/file.ts';
+import type { Door, OpenFile } from './door.ts';
+import { Feed } from './feed.ts';
+import { openParcel, type Parcel, parcelOf } from './parcel.ts';
+import { joinPath, parsePath, quote, type WorkspacePath } from './path.ts';
+import type { Pin } from './pin.ts';
+import { type Visit, Walk } from './walk.ts';
+
+const DEFAULT_ENTRIES = 100_000;
+/** Of a streamed archive: nothing here holds it, the limit only ends what would never end. */
+const DEFAULT_STREAM_BYTES = 8 * 1024 ** 3;
+/** A sparse terabyte packs a thousand to one and would take an hour of zeros to reach the limit; text packs ten to one. */
+const MAX_RATIO = 64;
+/** The fastest: the disk and the network are not to wait for the compressor. */
+const LEVEL = 1;
+/** The archiver writes three small pieces an entry, and each piece would be a trip of its own to the thread pool. */
+const BATCH_BYTES = 256 * 1024;
+/** Files opened and read side by side; also the bound of their descriptors. */
+const FILES_AT_ONCE = 8;
+
+export interface ArchiveOrder {
+  readonly path?: string;
+  readonly format?: ArchiveFormat;
+  /** Of the archive. What goes in may be 64 times that. */
+  readonly maxBytes?: number;
+  /** Counts what is skipped, too: it bounds the walk. */
+  readonly maxEntries?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface ArchiveCount {
+  readonly bytes: number;
+  /** Files and directories in the archive. */
+  readonly entries: number;
+  /** Links, special files, what vanished or could not be read, and files that were cut while being packed (they end in zeros). */
+  readonly skipped: number;
+}
+
+export interface ArchiveStream {
+  /** Errors with a Fault (TOO_LARGE, CANCELLED). Holds descriptors until read to its end or destroyed. */
+  readonly stream: Readable;
+  readonly mime: string;
+  /** Resolves when all is written; rejects as the stream errors, and need not be awaited. */
+  readonly done: Promise<ArchiveCount>;
+}
+
+/** As artifact.archive, not yet in base64. Names are relative to the directory that was asked for; of a single file it is its own name. */
+export async function packArchive(door: Door, order: ArchiveOrder): Promise<ArchiveCount & { readonly data: Buffer }> {
+  const maxBytes = Math.min(order.maxBytes ?? MAX_INLINE_BYTES, MAX_INLINE_BYTES);
+  const { stream, done } = await packStream(door, { ...order, maxBytes });
+  const chunks: Buffer[] = [];
+  try {
+    for await (const chunk of stream) chunks.push(chunk);
+  } catch {
+    // `done` tells the same failure as a Fault.
+  }
+  return { ...(await done), data: Buffer.concat(chunks) };
+}
+
+/** The same while it is being packed, for archives of any size. @throws PATH_OUTSIDE, FILE_NOT_FOUND, WRONG_FILE_KIND before it begins */
+export async function packStream(door: Door, order: ArchiveOrder): Promise<ArchiveStream> {
+  const path = parsePath(order.path ?? '.');
+  const source = await openSource(door, path, order.path ?? '.');
+  const zip = order.format === 'zip';
+  const archive: Archiver = zip ? new ZipArchive({ zlib: { level: LEVEL } }) : new TarArchive();
+  archive.on('error', ignore);
+  const meter = new Meter(order.maxBytes ?? DEFAULT_STREAM_BYTES);
+  const packing = new Packing(new Feed(archive), order, meter.maxBytes * MAX_RATIO);
+  const compress = zip ? [] : [createGzip({ level: LEVEL, chunkSize: BATCH_BYTES })];
+  const options = order.signal ? { signal: order.signal } : {};
+  const piped = pipeline([archive, new Batch(), ...compress, meter], options);
+  const pumped = packing.run(source).catch((error: unknown) => {
+    archive.destroy(error instanceof Error ? error : new Error(String(error)));
+    throw error;
+  });
+  const done = settled(pumped, piped).then(() => ({ ...packing.count(), bytes: meter.bytes }));
+  done.catch(ignore);
+  return { stream: meter, mime: zip ? 'application/zip' : 'application/gzip', done };
+}
+
+type Source = { readonly dir: Pin } | { readonly file: OpenFile; readonly name: string };
+
+async function openSource(door: Door, path: WorkspacePath, text: string): Promise<Source> {
+  try {
+    return { dir: await door.directory(path) };
+  } catch (error) {
+    if (!(error instanceof Fault) || error.fault !== 'WRONG_FILE_KIND') throw error;
+    return { file: await door.file(text), name: path.names.at(-1) ?? joinPath(path.names) };
+  }
+}
+
+/** One archive on its way: what was packed, what was left out, and how much may still go in. */
+class Packing {
+  readonly #feed: Feed;
+  readonly #maxEntries: number;
+  readonly #maxInputBytes: number;
+  #inputBytes = 0;
+  #entries = 0;
+  #skipped = 0;
+
+  constructor(feed: Feed, { maxEntries = DEFAULT_ENTRIES }: ArchiveOrder, maxInputBytes: number) {
+    this.#feed = feed;
+    this.#maxEntries = maxEntries;
+    this.#maxInputBytes = maxInputBytes;
+  }
+
+  count(): { entries: number; skipped: number } {
+    return { entries: this.#entries, skipped: this.#skipped };
+  }
+
+  /** Closes the source. */
+  async run(source: Source): Promise<void> {
+    const pin = 'dir' in source ? source.dir : source.file.pin;
+    try {
+      if ('dir' in source) await this.#tree(source.dir);
+      else await this.#addAll([source.name], [await parcelOf(source.file.pin)]);
+    } finally {
+      pin.close();
+    }
+    await this.#feed.finish();
+  }
+
+  async #tree(top: Pin): Promise<void> {
+    const walk = new Walk(this.#maxEntries);
+    for await (const visit of walk.visits(top)) {
+      if (walk.cut) throw tooLarge(`There are more than ${this.#maxEntries} entries (maxEntries).`);
+      await this.#directory(visit);
+    }
+    this.#skipped += walk.lost;
+  }
+
+  async #directory({ dir, prefix, stat, found }: Visit): Promise<void> {
+    if (prefix !== '') {
+      await this.#feed.directory(prefix.slice(0, -1), stat.mtimeMs);
+      this.#entries += 1;
+    }
+    const names = found.filter(({ kind }) => kind === 'file').map(({ name }) => name);
+    this.#skipped += found.filter(({ kind }) => kind === 'symlink' || kind === 'other').length;
+    for (let at = 0; at < names.length; at += FILES_AT_ONCE) {
+      const some = names.slice(at, at + FILES_AT_ONCE);
+      const parcels = await Promise.all(some.map((name) => openParcel(dir, name)));
+      await this.#addAll(
+        some.map((name) => prefix + name),
+        parcels,
+      );
+    }
+  }
+
+  async #addAll(paths: readonly string[], parcels: readonly (Parcel | null)[]): Promise<void> {
+    try {
+      for (const [at, path] of paths.entries()) await this.#add(path, parcels[at] ?? null);
+    } catch (error) {
+      for (const parcel of parcels) if (parcel && !Buffer.isBuffer(parcel.content)) parcel.content.destroy();
+      throw error;
+    }
+  }
+
+  async #add(path: string, parcel: Parcel | null): Promise<void> {
+    if (parcel === null) {
+      this.#skipped += 1;
+      return;
+    }
+    this.#inputBytes += parcel.size;
+    if (this.#inputBytes > this.#maxInputBytes) {
+      throw tooLarge(
+        `The files have over ${this.#maxInputBytes} bytes, ${MAX_RATIO} times maxBytes, at ${quote(path)}.`,
+      );
+    }
+    await this.#feed.file(path, parcel);
+    this.#entries += 1;
+    if (parcel.padded()) this.#skipped += 1;
+  }
+}
+
+/** Joins what the archiver writes into pieces that are worth a trip. */
+class Batch extends Transform {
+  #pieces: Buffer[] = [];
+  #bytes = 0;
+
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    this.#pieces.push(chunk);
+    this.#bytes += chunk.length;
+    if (this.#bytes >= BATCH_BYTES) this.#send();
+    done();
+  }
+
+  override _flush(done: TransformCallback): void {
+    this.#send();
+    done();
+  }
+
+  #send(): void {
+    if (this.#bytes > 0) this.push(Buffer.concat(this.#pieces, this.#bytes));
+    this.#pieces = [];
+    this.#bytes = 0;
+  }
+}
+
+/** Counts what leaves, and ends it at the limit. */
+class Meter extends Transform {
+  readonly maxBytes: number;
+  bytes = 0;
+
+  constructor(maxBytes: number) {
+    super();
+    this.maxBytes = maxBytes;
+  }
+
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    this.bytes += chunk.length;
+    if (this.bytes > this.maxBytes) done(tooLarge(`The archive is larger than ${this.maxBytes} bytes (maxBytes).`));
+    else done(null, chunk);
+  }
+}
+
+/** Resolves when both do; when they fail, the cause is the one that is a Fault: the other only saw its stream end. */
+async function settled(pumped: Promise<void>, piped: Promise<void>): Promise<void> {
+  const causes = (await Promise.allSettled([piped, pumped])).flatMap((result) =>
+    result.status === 'rejected' ? [result.reason] : [],
+  );
+  if (causes.length === 0) return;
+  throw causes.find((cause) => cause instanceof Fault) ?? causes[0];
+}
+
+function tooLarge(what: string): Fault {
+  return new Fault('TOO_LARGE', `${what} Archive less at a time, or raise the limit.`);
+}
+
+function ignore(): void {}

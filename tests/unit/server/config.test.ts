@@ -1,0 +1,58 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { readConfig } from '../../../server/config.ts';
+
+const read = (argv: string[], env: Record<string, string> = {}, isRoot = false) => readConfig({ argv, env, isRoot });
+
+test('without flags the gateway listens on loopback with ten slots, no network and tokens', () => {
+  expect(read([])).toMatchObject({
+    host: '127.0.0.1',
+    port: 8080,
+    slots: 10,
+    network: 'none',
+    sandbox: 'bwrap',
+    auth: 'token',
+  });
+});
+
+test('a flag outweighs a variable, and a variable the config file', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'slotcast-config-'));
+  const file = join(dir, 'config.json');
+  writeFileSync(file, JSON.stringify({ slots: 1, port: 1, graceMs: 5 }));
+  const config = read(['--slots', '3', '--config', file], { SLOTCAST_SLOTS: '2', SLOTCAST_PORT: '2' });
+  expect(config).toMatchObject({ slots: 3, port: 2, graceMs: 5 });
+  rmSync(dir, { recursive: true });
+});
+
+test.each([
+  [['--slots', '0'], /--slots takes number, not "0"/],
+  [['--slots', 'many'], /--slots takes number/],
+  [['--network', 'lan'], /--network takes none\|host, not "lan"/],
+  [['--nonsense'], /unknown option '--nonsense'.*--help/],
+  [['--auth', 'none', '--host', '0.0.0.0'], /--auth none is for loopback addresses only/],
+  [['--mount', 'relative:/x'], /--mount takes SRC:DST/],
+  [['--mount', '/a:/b:rx'], /--mount takes SRC:DST/],
+  [['--config', '/nowhere.json'], /config file \/nowhere.json cannot be read/],
+])('bad options %j are refused in one line', (argv, message) => {
+  expect(() => read(argv)).toThrow(message);
+  try {
+    read(argv);
+  } catch (error) {
+    expect((error as Error).message).not.toContain('\n');
+  }
+});
+
+test('mounts are read with and without ro', () => {
+  expect(read(['--mount', '/a:/b', '--mount', '/c:/d:ro']).mounts).toEqual([
+    { source: '/a', target: '/b', readOnly: false },
+    { source: '/c', target: '/d', readOnly: true },
+  ]);
+});
+
+test('the data directory follows the Nomad allocation, root, or XDG', () => {
+  expect(read([], { NOMAD_ALLOC_DIR: '/alloc' }).dataDir).toBe('/alloc/data');
+  expect(read([], {}, true).dataDir).toBe('/var/lib/slotcast');
+  expect(read([], { XDG_DATA_HOME: '/home/u/share' }).dataDir).toBe('/home/u/share/slotcast');
+});
