@@ -73,6 +73,8 @@ export interface Mount {
 
 export interface Config extends Omit<Values, 'dataDir' | 'mount'> {
   readonly dataDir: string;
+  /** SLOTCAST_TOKEN: the admin's credential, chosen by the operator. No flag: other users of the host could read it. */
+  readonly token: string | undefined;
   readonly mounts: readonly Mount[];
 }
 
@@ -96,7 +98,8 @@ export function readConfig({ argv, env, isRoot }: ConfigSources): Config {
   ) as Values;
   refuseOpenHouse(values);
   const { dataDir, mount, ...rest } = values;
-  return { ...rest, dataDir: resolve(dataDir ?? defaultDataDir(env, isRoot)), mounts: mount.map(parseMount) };
+  const token = env['SLOTCAST_TOKEN'] || undefined;
+  return { ...rest, token, dataDir: resolve(dataDir ?? defaultDataDir(env, isRoot)), mounts: mount.map(parseMount) };
 }
 
 /** Where data lies when nobody says: also where the command line's clients look for the token. */

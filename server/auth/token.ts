@@ -139,7 +139,7 @@ export class Tokens {
       const leftMs = (admission.expiresAtMs ?? Number.POSITIVE_INFINITY) - this.#now();
       if (this.#isRevoked(admission)) end('The token was revoked.');
       else if (leftMs <= 0) end('The token has expired.');
-      else if (Number.isFinite(leftMs)) XX.POSITIVE_INFINITY) timer = setTimeout(wait, Math.min(leftMs, MAX_TIMER_MS)).unref();
+      else if (Number.isFinite(leftMs)) timer = setTimeout(wait, Math.min(leftMs, MAX_TIMER_MS)).unref();
     };
     wait();
     return { close };

@@ -6,6 +6,7 @@ import { createRequire } from 'node:module';
 import type { OnReadOpts, SocketConstructorOpts } from 'node:net';
 import { ReadStream } from 'node:tty';
 import type { Clock, Timer } from './clock.ts';
+import { tryKill } from './foreground.ts';
 
 /** The kernel hands out at most 4095 bytes at once; twice that, so that a fuller one fits too. */
 const READ_BYTES = 8 * 1024;
@@ -100,7 +101,8 @@ export class PtyChild {
 
   /** Nothing happens when it has ended. */
   kill(): void {
-    if (!this.#gone) process.kill(this.pid, 'SIGKILL');
+    // It may have ended without our having been told yet.
+    if (!this.#gone) tryKill(this.pid, 'SIGKILL');
   }
 
   #read(length: number, buffer: Uint8Array): boolean {
@@ -181,9 +183,22 @@ function native(): Native {
   return requireBinary('pty.node');
 }
 
+/**
+ * node-pty opens its end of a terminal without close-on-exec, so that every later child would get the terminals of all slots.
+ * Perl, which the first process in a sandbox is too, closes whatever the child got, and becomes the command.
+ */
+const CLEAN = [
+  '/usr/bin/perl',
+  '-e',
+  'opendir my $dir, "/proc/self/fd"; my @fds = grep { /^\\d+$/ && $_ > 2 && $_ != fileno $dir } readdir $dir; closedir $dir;' +
+    'for (@fds) { open my $fd, "<&=", $_ and close $fd }' +
+    'exec { $ARGV[0] } @ARGV; print STDERR "slotcast: $ARGV[0]: $!\\n"; exit 127',
+] as const;
+
 /** Opens the child's side at once, before anything else runs: the child may end soon. */
 function fork(options: PtyChildOptions, exited: (code: number, signal: number) => void) {
-  const { file, args, cwd, cols, rows } = options;
+  const { cwd, cols, rows } = options;
+  const [file, ...args] = [...CLEAN, options.file, ...options.args];
   const env = Object.entries(options.env).map(([name, value]) => `${name}=${value}`);
   const sameUser = -1;
   const helperOfOtherSystems = '';
@@ -203,7 +218,7 @@ function fork(options: PtyChildOptions, exited: (code: number, signal: number) =
   try {
     return { fd, pid, slave: openSync(pty, constants.O_RDWR | constants.O_NOCTTY) };
   } catch (error) {
-    process.kill(pid, 'SIGKILL');
+    tryKill(pid, 'SIGKILL');
     closeSync(fd);
     throw error;
   }

@@ -9,8 +9,10 @@ const QUIT = '\x1c';
 const INTERRUPT_MS = 500;
 /** What ignored C-c has had its time. */
 const HARDER_MS = 250;
-/** A killed job is gone at once; the shell may go on with the next command of the script, which needs its own turn. */
-const KILLS = 5;
+/** A killed job is gone at once. */
+const SIGNAL_MS = 100;
+/** A script may have several stubborn commands one after the other. */
+const SIGNALS = ['TERM', 'KILL', 'KILL', 'KILL'] as const;
 
 /** Resolves when the command is over: by itself, or because the shell is dead. */
 export async function interrupt(shell: Shell, over: Promise<RunEnd>): Promise<void> {
@@ -24,16 +26,11 @@ export async function interrupt(shell: Shell, over: Promise<RunEnd>): Promise<vo
   };
   if (await step(() => shell.send(INTERRUPT), INTERRUPT_MS)) return;
   if (await step(() => shell.send(QUIT), HARDER_MS)) return;
-  if (await step(() => stop(shell, 'TERM'), HARDER_MS)) return;
-  for (let kill = 0; kill < KILLS; kill++) {
-    if (await step(() => stop(shell, 'KILL'), HARDER_MS)) return;
+  for (const name of SIGNALS) {
+    if (await step(() => shell.signalForeground(name), SIGNAL_MS)) return;
+    // The shell goes on with the next command of the script, which gets the interrupt.
+    if (await step(() => shell.send(INTERRUPT), HARDER_MS)) return;
   }
   if (shell.foreground() === 'shell' && (await shell.repair())) return;
   await shell.kill();
-}
-
-/** The job gets the signal, and the script that would go on after it the interrupt. */
-function stop(shell: Shell, name: 'TERM' | 'KILL'): void {
-  shell.signalForeground(name);
-  shell.send(INTERRUPT);
 }

@@ -101,7 +101,8 @@ function property(fields: readonly string[], name: string): string | null {
   return field === undefined ? null : field.slice(name.length + 1);
 }
 
-const exitStatus = (text: string | null | undefined): number | null => (/^\d{1,3}$/.test(text ?? '') ? Number(text) : null);
+const exitStatus = (text: string | null | undefined): number | null =>
+  /^\d{1,3}$/.test(text ?? '') ? Number(text) : null;
 
 /** Reverses the shell's %XX of single characters; a path is whatever the shell said, so nothing here may throw. */
 function unescapePath(text: string | null): string | null {

@@ -1,5 +1,6 @@
 // What a terminal.run printed: line ends as the program wrote them, head and tail within a limit, every byte counted.
 // It never holds more than the limit.
+import { OutputKeeper } from '../keeper/output.ts';
 
 export interface KeptText {
   readonly output: string;
@@ -11,14 +12,12 @@ export interface KeptText {
 /** Longer than a trace of `. file` in any sensible PS4. */
 const MAX_TRACE_CHARS = 4096;
 
+/** No whole line yet, or one that ends our own line's first part. */
+const MAY_BE_TRACE = /^(.*|.* :\n.*)$/;
+
 export class RunOutput {
-  readonly #headLimit: number;
-  readonly #tailLimit: number;
-  #head: Buffer[] = [];
-  #headBytes = 0;
-  #tail: Buffer[] = [];
-  #tailBytes = 0;
-  #total = 0;
+  readonly #keeper: OutputKeeper;
+  readonly #limit: number;
   /** A carriage return whose line feed may be in the next chunk. */
   #carry = '';
   /** The beginning, until it is known whether it is the shell's trace of our own line; null afterwards. */
@@ -27,8 +26,8 @@ export class RunOutput {
 
   /** `script` is the file that the shell sources: under `set -x` it says so, which is none of the command's output. */
   constructor(maxBytes: number, script: string) {
-    this.#headLimit = Math.ceil(maxBytes / 2);
-    this.#tailLimit = maxBytes - this.#headLimit;
+    this.#keeper = new OutputKeeper(maxBytes);
+    this.#limit = maxBytes;
     this.#script = script;
   }
 
@@ -44,51 +43,33 @@ export class RunOutput {
     this.#begin(this.#carry);
     this.#carry = '';
     this.#release();
-    if (this.#total <= this.#headLimit + this.#tailLimit) {
-      return { output: utf8([...this.#head, ...this.#tail]), outputBytes: this.#total, truncated: false };
-    }
-    const head = wholeStart(Buffer.concat(this.#head));
-    const tail = wholeEnd(Buffer.concat(this.#tail), this.#tailLimit);
-    const left = this.#total - head.length - tail.length;
-    const output = `${head.toString()}\n[… ${left} bytes left out …]\n${tail.toString()}`;
-    return { output, outputBytes: this.#total, truncated: true };
+    const { head, tail, total } = this.#keeper.kept();
+    if (total <= this.#limit) return { output: `${Buffer.concat([head, tail])}`, outputBytes: total, truncated: false };
+    const first = wholeStart(head);
+    const last = wholeEnd(tail);
+    const left = total - first.length - last.length;
+    return { output: `${first}\n[… ${left} bytes left out …]\n${last}`, outputBytes: total, truncated: true };
   }
 
   #begin(text: string): void {
-    if (this.#start === null) return this.#keep(text);
+    if (this.#start === null) {
+      this.#keeper.append(Buffer.from(text));
+      return;
+    }
     this.#start += text;
-    if (this.#start.length > MAX_TRACE_CHARS || this.#start.includes('\n')) this.#release();
+    if (this.#start.length > MAX_TRACE_CHARS || !MAY_BE_TRACE.test(this.#start)) this.#release();
   }
 
   #release(): void {
     if (this.#start === null) return;
-    const text = this.#start;
+    const trace = /^(?:.* :\n)?.*\n/.exec(this.#start)?.[0] ?? '';
+    const isTrace = trace.endsWith(` . ${this.#script}\n`);
+    const text = isTrace ? this.#start.slice(trace.length) : this.#start;
     this.#start = null;
-    const line = text.indexOf('\n');
-    this.#keep(line !== -1 && text.slice(0, line).endsWith(` . ${this.#script}`) ? text.slice(line + 1) : text);
-  }
-
-  #keep(text: string): void {
-    if (text === '') return;
-    const bytes = Buffer.from(text);
-    this.#total += bytes.length;
-    const room = this.#headLimit - this.#headBytes;
-    if (room > 0) {
-      this.#head.push(bytes.subarray(0, room));
-      this.#headBytes += Math.min(room, bytes.length);
-    }
-    const rest = bytes.subarray(Math.max(0, room));
-    if (rest.length === 0 || this.#tailLimit === 0) return;
-    this.#tail.push(rest);
-    this.#tailBytes += rest.length;
-    for (let first = this.#tail[0]; first && this.#tailBytes - first.length >= this.#tailLimit; first = this.#tail[0]) {
-      this.#tail.shift();
-      this.#tailBytes -= first.length;
-    }
+    this.#keeper.append(Buffer.from(text));
   }
 }
 
-const utf8 = (parts: readonly Buffer[]): string => Buffer.concat(parts).toString();
 const continues = (byte: number | undefined): boolean => byte !== undefined && (byte & 0xc0) === 0x80;
 
 /** Without a character at the end that was cut in two. */
@@ -100,9 +81,9 @@ function wholeStart(bytes: Buffer): Buffer {
   return start + length > bytes.length ? bytes.subarray(0, Math.max(0, start)) : bytes;
 }
 
-/** The last bytes, without a character at the front that was cut in two. */
-function wholeEnd(bytes: Buffer, limit: number): Buffer {
-  let from = Math.max(0, bytes.length - limit);
+/** Without a character at the front that was cut in two. */
+function wholeEnd(bytes: Buffer): Buffer {
+  let from = 0;
   while (continues(bytes[from])) from++;
   return bytes.subarray(from);
 }

@@ -59,7 +59,7 @@ __slotcast_prompt() {
 # __slotcast ID begins a run: the typed line is replaced by the command, as if a person had typed it.
 # __slotcast alone ends it. Both keep $?.
 __slotcast() {
-  { local status=$? -; set +eux; } 2>/dev/null
+  { local status=$? traced=$- -; set +eux; } 2>/dev/null
   local path lines=() IFS=$' \t\n'
   if ((!$#)); then
     __slotcast=
@@ -87,11 +87,13 @@ __slotcast_show() {
   prompt=${'$'}{prompt##*$'\n'}
   width=$prompt
   while [[ $width == *$'\001'*$'\002'* ]]; do width=${'$'}{width%%$'\001'*}${'$'}{width#*$'\002'}; done
-  # Characters of double width count twice.
+  # Characters of double width count twice, and the trace of the typed line has a row of its own.
   char=${'$'}{width//[!ᄀ-ᅟ⺀-꓏가-힣豈-﫿︰-﹏＀-｠￠-￦🌀-🫿]/}
   width=$((${'$'}{#width} + ${'$'}{#char} + typed))
   prompt=${'$'}{prompt//[$'\001\002']/}
-  [[ ! -t 2 ]] || prompt=$'\e['$(((width + columns) / columns))$'A\r\e[J'$prompt
+  width=$(((width + columns) / columns))
+  [[ $traced != *x* ]] || ((width++))
+  [[ ! -t 2 ]] || prompt=$'\e['$width$'A\r\e[J'$prompt
   IFS=$'\n'
   builtin printf '%s%s\n\e]133;C;r=%s;${key}\a' "$prompt" "${'$'}{lines[*]:1}" "$1" >/dev/tty
 }

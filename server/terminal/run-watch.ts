@@ -83,10 +83,14 @@ export class RunWatch {
     clearTimeout(this.#timer);
     if (this.#begun) this.#prompt ??= '';
     this.#timer = setTimeout(() => {
-      if (!this.#shell.atPrompt || this.#shell.foreground() === 'job') return;
-      if (this.#begun) this.#freeze();
-      this.#end(this.#begun ? { status, cwd: this.#shell.cwd } : 'refused');
+      if (this.#shell.atPrompt && this.#shell.foreground() !== 'job') this.#endAtPrompt(status);
+      else if (!this.#begun) this.#timer = setTimeout(() => this.#end('refused'), TAKEN_MS);
     }, LOST_END_MS);
+  }
+
+  #endAtPrompt(status: number | null): void {
+    if (this.#begun) this.#freeze();
+    this.#end(this.#begun ? { status, cwd: this.#shell.cwd } : 'refused');
   }
 
   #text(text: string): void {

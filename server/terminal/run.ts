@@ -50,8 +50,12 @@ async function ready(shell: Shell, order: RunOrder): Promise<void> {
   if (shell.fullScreen) {
     throw busy('A full-screen program has the terminal. End it by terminal.keys (for one q, or Escape : q ! Enter).');
   }
-  if (shell.state === 'busy' && shell.foreground() !== 'shell') {
-    throw busy('Another command runs in the terminal. Wait for its end by terminal.wait {prompt:true}, or stop it by C-c.');
+  const lost = shell.state === 'busy' && !shell.commandOpen && shell.foreground() !== 'job';
+  if (lost) await shell.repair();
+  if (shell.state === 'busy') {
+    throw busy(
+      'Another command runs in the terminal. Wait for its end by terminal.wait {prompt:true}, or stop it by C-c.',
+    );
   }
   if (!(await shell.clear())) throw busy('The shell is not at its prompt. Look at the screen by terminal.capture.');
 }

@@ -5,13 +5,15 @@ import { Fault } from '../../protocol/fault.ts';
 import type { Network } from '../../protocol/slot.ts';
 import type { FrameLog } from '../keeper/frame-log.ts';
 import type { Keeper, KeptTerminal, SlotPlace, TerminalEnd } from '../keeper/keeper.ts';
+import type { LiveScreen } from '../screen/live-screen.ts';
 import { type Mark, MarkScanner } from './mark.ts';
-import { ModeTracker } from './mode.ts';
 import { rcText } from './rc.ts';
 import { Spool } from './spool.ts';
 
 /** The spool as a sandboxed shell sees it. */
 const SPOOL_DIRECTORY = '/run/slotcast';
+/** Too many to guess, few enough for marks that stand in every recording. */
+const NONCE_BYTES = 8;
 /** Time for the shell to read its rc again. */
 const REPAIR_MS = 1000;
 /** A cold sandbox and bash take some 30 ms; a host under load a hundred times that. */
@@ -41,6 +43,7 @@ export interface ShellOptions {
   readonly place: SlotPlace;
   readonly network: Network;
   readonly log: FrameLog;
+  readonly screen: LiveScreen;
   readonly cols: number;
   readonly rows: number;
   readonly env: Readonly<Record<string, string>>;
@@ -50,14 +53,16 @@ export class Shell {
   readonly spool: Spool;
   /** The spool as this shell sees it. */
   readonly directory: string;
-  readonly modes = new ModeTracker();
   state: ShellState = 'busy';
+  /** A command has begun and not ended, as far as the marks tell. */
+  commandOpen = false;
   /** Set once. */
   end: TerminalEnd | null = null;
   /** The directory and status as of the last finished command. */
   cwd: string | null = null;
   status: number | null = null;
   readonly #log: FrameLog;
+  readonly #screen: LiveScreen;
   readonly #rc: string;
   readonly #scanner: MarkScanner;
   readonly #listeners = new Set<(event: ShellEvent) => void>();
@@ -87,13 +92,14 @@ export class Shell {
   }
 
   private constructor(options: ShellOptions) {
-    const { place, keeper, log } = options;
-    const nonce = randomBytes(12).toString('hex');
+    const { place, keeper, log, screen } = options;
+    const nonce = randomBytes(NONCE_BYTES).toString('hex');
     this.spool = new Spool(place.spool);
     this.directory = keeper.sandboxed ? SPOOL_DIRECTORY : place.spool;
     this.#rc = rcText({ nonce, directory: this.directory });
     this.#scanner = new MarkScanner(nonce);
     this.#log = log;
+    this.#screen = screen;
     this.#seq = log.lastSeq;
     this.#subscription = log.listen(() => this.#read());
   }
@@ -147,7 +153,7 @@ export class Shell {
 
   /** A program has the whole screen. The mode alone doesn't say so: one that was killed leaves it behind. */
   get fullScreen(): boolean {
-    return this.state === 'busy' && this.modes.alternateScreen;
+    return this.state === 'busy' && this.#screen.alternateScreen;
   }
 
   /** Waits until `holds`, which is asked after every event; false when the time is over, the call was aborted or the shell ended. */
@@ -206,7 +212,8 @@ export class Shell {
     const prompted = await this.until(() => this.atPrompt, { timeoutMs: FIRST_PROMPT_MS });
     await this.spool.removeRc();
     if (prompted) return;
-    const why = this.end === null ? 'showed no prompt in time' : `ended at once with ${this.end.exitCode ?? 'a signal'}`;
+    const why =
+      this.end === null ? 'showed no prompt in time' : `ended at once with ${this.end.exitCode ?? 'a signal'}`;
     throw new Fault('SANDBOX_UNAVAILABLE', `The terminal's shell ${why}. See slotcast doctor.`);
   }
 
@@ -229,7 +236,6 @@ export class Shell {
   }
 
   #printed(chunk: string): void {
-    this.modes.feed(chunk);
     for (const piece of this.#scanner.scan(chunk)) {
       if (typeof piece === 'string') this.#text(piece);
       else this.#mark(piece);
@@ -250,6 +256,7 @@ export class Shell {
     this.#repaired = false;
     this.#entered = false;
     this.state = mark.kind !== 'promptEnd' ? 'busy' : mark.continuation ? 'continuation' : 'prompt';
+    if (mark.kind !== 'promptEnd') this.commandOpen = mark.kind === 'outputStart';
     if (mark.kind === 'finished') this.cwd = mark.cwd ?? this.cwd;
     if (mark.kind === 'finished' || mark.kind === 'promptStart') this.status = mark.status ?? this.status;
     this.#emit({ kind: 'mark', mark });

@@ -12,6 +12,7 @@ import { Feed } from './feed.ts';
 import { openParcel, type Parcel, parcelOf } from './parcel.ts';
 import { joinPath, parsePath, quote, type WorkspacePath } from './path.ts';
 import type { Pin } from './pin.ts';
+import { errorCode } from './refusal.ts';
 import { type Visit, Walk } from './walk.ts';
 
 const DEFAULT_ENTRIES = 100_000;
@@ -23,7 +24,7 @@ const MAX_RATIO = 64;
 const LEVEL = 1;
 /** The archiver writes three small pieces an entry, and each piece would be a trip of its own to the thread pool. */
 const BATCH_BYTES = 256 * 1024;
-/** Files opened and read side by side; also the bound of their descriptors. */
+/** Files opened and read side by side, while as many are being packed: the bound of their descriptors is twice that. */
 const FILES_AT_ONCE = 8;
 
 export interface ArchiveOrder {
@@ -45,10 +46,10 @@ export interface ArchiveCount {
 }
 
 export interface ArchiveStream {
-  /** Errors with a Fault (TOO_LARGE, CANCELLED). Holds descriptors until read to its end or destroyed. */
+  /** Errors when the archive cannot be finished; `done` says why. Holds descriptors until read to its end or destroyed. */
   readonly stream: Readable;
   readonly mime: string;
-  /** Resolves when all is written; rejects as the stream errors, and need not be awaited. */
+  /** Resolves when all is written. Rejects with TOO_LARGE, or CANCELLED when the stream was dropped; need not be awaited. */
   readonly done: Promise<ArchiveCount>;
 }
 
@@ -71,14 +72,19 @@ export async function packStream(door: Door, order: ArchiveOrder): Promise<Archi
   const source = await openSource(door, path, order.path ?? '.');
   const zip = order.format === 'zip';
   const archive: Archiver = zip ? new ZipArchive({ zlib: { level: LEVEL } }) : new TarArchive();
-  archive.on('error', ignore);
   const meter = new Meter(order.maxBytes ?? DEFAULT_STREAM_BYTES);
-  const packing = new Packing(new Feed(archive), order, meter.maxBytes * MAX_RATIO);
+  const batch = new Batch();
+  const packing = new Packing(new Feed(archive, batch), order, meter.maxBytes * MAX_RATIO);
   const compress = zip ? [] : [createGzip({ level: LEVEL, chunkSize: BATCH_BYTES })];
-  const options = order.signal ? { signal: order.signal } : {};
-  const piped = pipeline([archive, new Batch(), ...compress, meter], options);
+  const stages = [batch, ...compress, meter];
+  // `done` tells every failure; without listeners one that comes after the pipeline has let go would end the process.
+  for (const stage of stages) stage.on('error', ignore);
+  const piped = pipeline(stages, order.signal ? { signal: order.signal } : {});
+  // The archiver stands outside: destroyed in the middle of an entry, it throws where nobody can catch. It is dropped instead.
+  archive.on('error', (error) => batch.destroy(error));
+  archive.pipe(batch);
   const pumped = packing.run(source).catch((error: unknown) => {
-    archive.destroy(error instanceof Error ? error : new Error(String(error)));
+    batch.destroy(error instanceof Error ? error : new Error(String(error)));
     throw error;
   });
   const done = settled(pumped, piped).then(() => ({ ...packing.count(), bytes: meter.bytes }));
@@ -144,13 +150,20 @@ class Packing {
     }
     const names = found.filter(({ kind }) => kind === 'file').map(({ name }) => name);
     this.#skipped += found.filter(({ kind }) => kind === 'symlink' || kind === 'other').length;
-    for (let at = 0; at < names.length; at += FILES_AT_ONCE) {
-      const some = names.slice(at, at + FILES_AT_ONCE);
-      const parcels = await Promise.all(some.map((name) => openParcel(dir, name)));
-      await this.#addAll(
-        some.map((name) => prefix + name),
-        parcels,
-      );
+    const load = (at: number) => Promise.all(names.slice(at, at + FILES_AT_ONCE).map((name) => openParcel(dir, name)));
+    let next = load(0);
+    try {
+      for (let at = 0; at < names.length; at += FILES_AT_ONCE) {
+        const parcels = await next;
+        next = load(at + FILES_AT_ONCE);
+        await this.#addAll(
+          names.slice(at, at + FILES_AT_ONCE).map((name) => prefix + name),
+          parcels,
+        );
+      }
+    } finally {
+      // What was opened ahead is not wanted after a failure; and the directory is let go only when no call names it any more.
+      discard(await next);
     }
   }
 
@@ -158,7 +171,7 @@ class Packing {
     try {
       for (const [at, path] of paths.entries()) await this.#add(path, parcels[at] ?? null);
     } catch (error) {
-      for (const parcel of parcels) if (parcel && !Buffer.isBuffer(parcel.content)) parcel.content.destroy();
+      discard(parcels);
       throw error;
     }
   }
@@ -178,6 +191,10 @@ class Packing {
     this.#entries += 1;
     if (parcel.padded()) this.#skipped += 1;
   }
+}
+
+function discard(parcels: readonly (Parcel | null)[]): void {
+  for (const parcel of parcels) if (parcel && !Buffer.isBuffer(parcel.content)) parcel.content.destroy();
 }
 
 /** Joins what the archiver writes into pieces that are worth a trip. */
@@ -221,13 +238,15 @@ class Meter extends Transform {
   }
 }
 
-/** Resolves when both do; when they fail, the cause is the one that is a Fault: the other only saw its stream end. */
+/** Resolves when both do. When they fail, the cause is the one that is a Fault: the other only saw its stream end. */
 async function settled(pumped: Promise<void>, piped: Promise<void>): Promise<void> {
   const causes = (await Promise.allSettled([piped, pumped])).flatMap((result) =>
     result.status === 'rejected' ? [result.reason] : [],
   );
   if (causes.length === 0) return;
-  throw causes.find((cause) => cause instanceof Fault) ?? causes[0];
+  const fault = causes.find((cause) => cause instanceof Fault);
+  const dropped = ['ABORT_ERR', 'ERR_STREAM_PREMATURE_CLOSE'].includes(errorCode(causes[0]));
+  throw fault ?? (dropped ? new Fault('CANCELLED', 'The archive was not read to its end.') : causes[0]);
 }
 
 function tooLarge(what: string): Fault {

@@ -1,5 +1,5 @@
 // Feeds an archiver one entry after another, and no faster than its reader takes them. Must never hold more than a window of entries.
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import type { Archiver } from 'archiver';
 import { Fault } from '../../protocol/fault.ts';
 import { entryName } from './entry-name.ts';
@@ -24,13 +24,14 @@ export class Feed {
   #ended = false;
   #wake: (() => void) | null = null;
 
-  constructor(archive: Archiver) {
+  /** `output` gets what the archiver writes; when it closes, nobody reads any more. */
+  constructor(archive: Archiver, output: Writable) {
     this.#archive = archive;
     archive.on('entry', () => {
       this.#waitingBytes -= this.#waiting.shift() ?? 0;
       this.#wake?.();
     });
-    archive.on('close', () => {
+    output.on('close', () => {
       this.#ended = true;
       this.#streaming?.destroy();
       this.#wake?.();
@@ -62,7 +63,7 @@ export class Feed {
     this.#streaming = null;
   }
 
-  /** No more entries come. The end is where the archive's stream ends: the promise of finalize() never settles when that is destroyed. */
+  /** No more entries come. Not awaited: the promise of finalize() never settles when nobody reads on. */
   async finish(): Promise<void> {
     await this.#until(() => this.#waiting.length === 0);
     this.#archive.finalize().catch(() => undefined);

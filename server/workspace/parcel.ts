@@ -41,7 +41,7 @@ async function pack(pin: Pin): Promise<Parcel | null> {
   } catch {
     return null;
   } finally {
-    if (!streams) pin.close();
+    if (!streams) pin.closeNow();
   }
 }
 

@@ -2,19 +2,18 @@
 // Must never follow a link, recurse, or work by a path of more than one name.
 
 import { randomBytes } from 'node:crypto';
-import { chmod, opendir, rename, rmdir, unlink } from 'node:fs/promises';
+import { chmod, rename, rmdir, unlink } from 'node:fs/promises';
 import { geteuid } from 'node:process';
 import { Fault } from '../../protocol/fault.ts';
 import type { Slip } from './door.ts';
 import { quote } from './path.ts';
-import { ENTER, open, Pin } from './pin.ts';
+import { ENTER, entriesOf, open, Pin } from './pin.ts';
 import { errorCode, refusal } from './refusal.ts';
 
-/** A tree at rest needs no more rounds than it has levels, and a path has room for 2,048; after that somebody keeps adding. */
-const MAX_ROUNDS = 10_000;
+/** Millions of files are gone by then; only a program that keeps adding through a descriptor of its own can make it last longer. */
+const MAX_MS = 120_000;
 /** Enough to keep the thread pool busy. */
 const REMOVED_AT_ONCE = 32;
-const NAMES_PER_READ = 256;
 /** 96 bits: a payload cannot be there first. */
 const NAME_BYTES = 12;
 /** What an owner needs to empty a directory. */
@@ -31,16 +30,20 @@ const NEXT_ROUND: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The tree is made flat: what is in a subdirectory is unlinked, and its own subdirectories are moved up beside it, so that every
- * directory is emptied from one level. A name that cannot be removed stops it; what was removed until then is gone.
+ * The tree first gets a name that nobody knows, so that its path is free at once and programs that add to it by path end up elsewhere.
+ * Then it is made flat: what is in a subdirectory is unlinked, and its own subdirectories are moved up beside it, so that every directory
+ * is emptied from one level. When it cannot be finished, what is left gets its name back.
  */
 export async function removeTree({ dir, name, path }: Slip): Promise<void> {
-  const top = await enter(dir.at(name));
+  const aside = dir.at(secretName());
+  await rename(dir.at(name), aside);
+  const top = await enter(aside);
   if (top === null) throw new Fault('FILE_NOT_FOUND', `${quote(path)} was changed while it was being removed.`);
   try {
     await emptyInRounds(top, path);
-    await rmdir(dir.at(name));
+    await rmdir(aside);
   } catch (error) {
+    await rename(aside, dir.at(name)).catch(() => undefined);
     throw refusal(error, path);
   } finally {
     top.close();
@@ -48,7 +51,8 @@ export async function removeTree({ dir, name, path }: Slip): Promise<void> {
 }
 
 async function emptyInRounds(top: Pin, path: string): Promise<void> {
-  for (let round = 0; round < MAX_ROUNDS; round += 1) {
+  const deadline = performance.now() + MAX_MS;
+  while (performance.now() < deadline) {
     const found = await eachEntry(top, (name, isDirectory) =>
       isDirectory ? emptyInto(top, name) : removeName(top, name),
     );
@@ -74,7 +78,11 @@ async function emptyInto(top: Pin, name: string): Promise<void> {
 async function moveUp(sub: Pin, child: string, top: Pin): Promise<void> {
   // An ordinary user cannot move a read-only directory, not even an own one; root can.
   if (geteuid?.() !== 0) (await enter(sub.atBytes(child)))?.close();
-  await rename(sub.atBytes(child), top.at(`.${randomBytes(NAME_BYTES).toString('hex')}.gone`));
+  await rename(sub.atBytes(child), top.at(secretName()));
+}
+
+function secretName(): string {
+  return `.${randomBytes(NAME_BYTES).toString('hex')}.gone`;
 }
 
 async function removeName(dir: Pin, name: string): Promise<void> {
@@ -91,7 +99,7 @@ async function eachEntry(dir: Pin, act: (name: string, isDirectory: boolean) => 
   let found = 0;
   let running: Promise<void>[] = [];
   try {
-    for await (const entry of await opendir(dir.path, { encoding: 'latin1', bufferSize: NAMES_PER_READ })) {
+    for await (const entry of await entriesOf(dir)) {
       found += 1;
       running.push(act(entry.name, entry.isDirectory()));
       if (running.length < REMOVED_AT_ONCE) continue;

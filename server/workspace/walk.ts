@@ -1,17 +1,14 @@
 // Goes through a tree of any depth and width, one directory at a time, without recursion and with a bounded number of descriptors.
 // Must never follow a link, and never hold more names than the caller allows.
 import type { Stats } from 'node:fs';
-import { opendir } from 'node:fs/promises';
 import type { FileEntry } from '../../protocol/file.ts';
 import { MAX_PATH_BYTES } from './path.ts';
-import { ENTER, kindOf, open, Pin } from './pin.ts';
+import { ENTER, entriesOf, kindOf, open, Pin } from './pin.ts';
 
 /** Ancestors that stay pinned; those above are found again by `..` and recognised. A walk then holds 70 descriptors at most. */
 const PINNED_ANCESTORS = 64;
-/** Names that one trip to the thread pool brings. */
-const NAMES_PER_READ = 256;
 
-/** A name as bytes in a latin1 string: names on Linux need not be UTF-8, and must come back as they were. */
+/** A name as bytes in a latin1 string, as from entriesOf. */
 export interface FoundName {
   readonly name: string;
   readonly kind: FileEntry['kind'];
@@ -80,7 +77,7 @@ export class Walk {
   async #read(dir: Pin, prefixLength: number): Promise<FoundName[]> {
     const found: FoundName[] = [];
     try {
-      for await (const entry of await opendir(dir.path, { encoding: 'latin1', bufferSize: NAMES_PER_READ })) {
+      for await (const entry of await entriesOf(dir)) {
         if (prefixLength + entry.name.length > MAX_PATH_BYTES) {
           this.lost += 1;
           continue;

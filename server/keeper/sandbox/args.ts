@@ -1,7 +1,7 @@
 // The command line of bwrap. Pure. It goes to bwrap through a descriptor, so that no host path stands in the sandbox's /proc/1/cmdline.
 import type { Network } from '../../../protocol/slot.ts';
 import type { SlotPlace } from '../keeper.ts';
-import { BASE_ENV, type Policy, SHOWN } from './policy.ts';
+import { type Policy, SHOWN } from './policy.ts';
 
 /** Descriptors that bwrap finds open; one digit each, so that sh can open them too. */
 export const FDS = { control: 3, args: 4, seccomp: 5, status: 6, passwd: 7, group: 8, hosts: 9 } as const;
@@ -38,8 +38,8 @@ export interface SandboxArgsOptions {
   readonly network: Network;
   /** The slot's shell on its pty: it keeps the controlling terminal and sees the spool. */
   readonly terminal: boolean;
-  /** Added to the base environment. */
-  readonly env?: Readonly<Record<string, string>>;
+  /** What the sandbox's first process finds; the runner needs none but PATH, since its order holds the payload's. */
+  readonly env: Readonly<Record<string, string>>;
 }
 
 /** Everything before `--`. */
@@ -48,7 +48,7 @@ export function sandboxArgs(options: SandboxArgsOptions): string[] {
   const network = effectiveNetwork(policy, options.network);
   return [
     ...namespaces(network, terminal),
-    ...environment({ ...BASE_ENV, ...options.env }),
+    ...environment(options.env),
     ...system(network),
     ...etc(),
     ...['--proc', '/proc', '--ro-bind-try', '/proc/sys', '/proc/sys', '--dev', '/dev'],
@@ -92,5 +92,9 @@ function system(network: Network): string[] {
 
 /** The host's users and names are none of a payload's business. */
 function etc(): string[] {
-  return (['passwd', 'group', 'hosts'] as const).flatMap((name) => ['--ro-bind-data', String(FDS[name]), `/etc/${name}`]);
+  return (['passwd', 'group', 'hosts'] as const).flatMap((name) => [
+    '--ro-bind-data',
+    String(FDS[name]),
+    `/etc/${name}`,
+  ]);
 }

@@ -23,7 +23,10 @@ export function hardLimits(text = readFileSync('/proc/self/limits', 'utf8')): Ha
 }
 
 /** Around bwrap: for everything of the sandbox. The number of processes is counted over all sandboxes of a user id here, so it needs one of the slot's own. */
-export function outerLimit(limits: Limits, options: { readonly ownUser: boolean; readonly hard: HardLimits }): string[] {
+export function outerLimit(
+  limits: Limits,
+  options: { readonly ownUser: boolean; readonly hard: HardLimits },
+): string[] {
   const { hard, ownUser } = options;
   const args = [limit('fsize', limits.fileBytes, hard), limit('nofile', limits.openFiles, hard), '--core=0'];
   if (ownUser) args.push(limit('nproc', limits.slotProcesses, hard));

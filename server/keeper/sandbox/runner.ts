@@ -112,7 +112,8 @@ my ($input, $input_open, $line, $ended) = ("", defined $in_w, "", 0);
 
 sub tree {
   my %parent;
-  for my $p (map { m{(\d+)} } glob "/proc/[0-9]*") {
+  opendir my $proc, "/proc";
+  for my $p (grep { /^\d+$/ } readdir $proc) {
     open my $f, "<", "/proc/$p/stat" or next;
     sysread $f, my $s, 1024;
     $parent{$p} = $2 if $s =~ /\) (\S) (\d+)/ && $1 ne "Z";
@@ -189,14 +190,25 @@ exit 0;
 `;
 
 /**
- * First process of a terminal's sandbox: runs its arguments on the pty that it stands on, reaps, ends as they end.
+ * First process of a terminal's sandbox: runs its arguments on the pty that it stands on, with no other descriptors, reaps, ends as they end.
  * With it, as with the runner, everything in the sandbox is dead before bwrap ends.
  */
 export const TERMINAL_INIT = [
   '/usr/bin/perl',
   '-e',
-  String.raw`my $n = unpack("x18 v", do { open my $f, "<", "/proc/self/exe"; sysread $f, my $h, 20; $h }) == 62 ? 157 : 167;` +
-    String.raw`syscall $n, 4, 0, 0, 0, 0; umask 022; my $p = fork; defined $p or die "fork: $!\n";` +
-    String.raw`if (!$p) { exec { $ARGV[0] } @ARGV; print STDERR "slotcast: $ARGV[0]: $!\n"; exit 127 }` +
-    String.raw`$0 = "slotcast"; 1 until wait == $p; exit($? & 127 ? 128 + ($? & 127) : $? >> 8)`,
+  String.raw`
+my $prctl = unpack("x18 v", do { open my $f, "<", "/proc/self/exe"; sysread $f, my $h, 20; $h }) == 62 ? 157 : 167;
+syscall $prctl, 4, 0, 0, 0, 0;
+umask 022;
+opendir my $fds, "/proc/self/fd";
+my @foreign = grep { /^\d+$/ && $_ > 2 && $_ != fileno $fds } readdir $fds;
+closedir $fds;
+for (@foreign) { open my $f, "<&=", $_; close $f }
+my $pid = fork;
+defined $pid or die "fork: $!\n";
+if (!$pid) { exec { $ARGV[0] } @ARGV; print STDERR "slotcast: $ARGV[0]: $!\n"; exit 127 }
+$0 = "slotcast";
+1 until wait == $pid;
+exit($? & 127 ? 128 + ($? & 127) : $? >> 8);
+`,
 ] as const;

@@ -155,7 +155,12 @@ const RETURN = 0x06;
 type Verdict = 'allow' | 'eperm' | 'enosys' | 'eafnosupport' | 'kill';
 type Step =
   | { readonly load: number }
-  | { readonly jump: number; readonly k: number; readonly yes: Verdict | 'next'; readonly no: Verdict | 'next' | number };
+  | {
+      readonly jump: number;
+      readonly k: number;
+      readonly yes: Verdict | 'next';
+      readonly no: Verdict | 'next' | number;
+    };
 
 const VERDICTS: Readonly<Record<Verdict, number>> = {
   allow: ACTION.allow,

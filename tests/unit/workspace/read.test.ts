@@ -1,5 +1,7 @@
 // Reading: parts, limits, characters, and files that change or never end.
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { appendFileSync, renameSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
@@ -32,7 +34,11 @@ test('bytes that are no text come back whole as base64, from any offset', async 
   expect(part).toMatchObject({ bytes: 200_000, size: 700_000, truncated: true, sha256: sha256(data) });
   const rest = await workspace.read({ path: 'b.bin', encoding: 'base64', offset: 500_001 });
   expect(rest).toMatchObject({ bytes: 199_999, truncated: false });
-  expect(await workspace.read({ path: 'b.bin', offset: 700_001 })).toMatchObject({ data: '', bytes: 0, truncated: false });
+  expect(await workspace.read({ path: 'b.bin', offset: 700_001 })).toMatchObject({
+    data: '',
+    bytes: 0,
+    truncated: false,
+  });
 });
 
 test('a limit counts bytes, and text read in pieces joins up to the same characters', async () => {
@@ -111,7 +117,10 @@ test('the etag is another after any change, even one that keeps size and time', 
 test('what is no regular file is refused at once and holds up no other read', async () => {
   const { workspace, put, at } = makeRoom();
   put('plain', 'p');
-  await python('import os,sys,socket; os.chdir(sys.argv[1]); os.mkfifo("p"); socket.socket(socket.AF_UNIX).bind("s")', at('.'));
+  await python(
+    'import os,sys,socket; os.chdir(sys.argv[1]); os.mkfifo("p"); socket.socket(socket.AF_UNIX).bind("s")',
+    at('.'),
+  );
   const started = performance.now();
   const fifos = Array.from({ length: 4 }, () => nameOf(workspace.read({ path: 'p' })));
   expect((await workspace.read({ path: 'plain' })).data).toBe('p');
@@ -136,8 +145,6 @@ fd = os.open(sys.argv[1], os.O_RDWR)
 fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
 print("held", flush=True)
 sys.stdin.read()`;
-  const { spawn } = await import('node:child_process');
-  const { once } = await import('node:events');
   const holder = spawn('python3', ['-c', hold, at('leased')], { stdio: ['pipe', 'pipe', 'inherit'] });
   try {
     await once(holder.stdout, 'data');

@@ -1,0 +1,96 @@
+// The screens of a cast: at its keyframes, drawn once and kept, each from the one before it; and at any moment, drawn from the nearest one.
+// It works in slices, so that a long cast doesn't hold up the others.
+import type { NumberedFrame } from '../../protocol/frame.ts';
+import { Emulator } from '../screen/emulator.ts';
+import { worthFeeding } from '../screen/feed.ts';
+import type { SeekIndex } from './seek-index.ts';
+
+/** Longest stretch of parsing before others get their turn. */
+const SLICE_MS = 8;
+
+export interface ScreenAt {
+  /** Of the last frame that the screen shows. */
+  readonly seq: number;
+  readonly cols: number;
+  readonly rows: number;
+  readonly ansi: string;
+}
+
+export class ScreenCache {
+  readonly #index: SeekIndex;
+  /** By number of the keyframe; the first needs none. */
+  readonly #screens: string[] = [''];
+  /** Characters in #screens. */
+  chars = 0;
+  /** One chain is drawn at a time; a second caller would only draw the same. */
+  #turn: Promise<void> = Promise.resolve();
+
+  constructor(index: SeekIndex) {
+    this.#index = index;
+  }
+
+  /** The screen before the frame that follows a keyframe. */
+  async atKeyframe(number: number): Promise<string> {
+    const known = this.#screens[number];
+    if (known !== undefined) return known;
+    const done = this.#turn.then(() => this.#drawUpTo(number));
+    this.#turn = done.catch(() => {});
+    await done;
+    return this.#screens[number] ?? '';
+  }
+
+  /** The screen with every frame in it up to this moment. */
+  async atTime(timeMs: number): Promise<ScreenAt> {
+    const number = this.#index.keyframeBefore(timeMs);
+    const emulator = await this.#enter(number);
+    let seq = this.#index.keyframes[number]?.seq ?? 0;
+    try {
+      for await (const batch of this.#index.frames(number)) {
+        const frames = batch.filter((frame) => frame.timeMs <= timeMs);
+        await feed(emulator, frames);
+        seq = frames.at(-1)?.seq ?? seq;
+        if (frames.length < batch.length) break;
+      }
+      return { seq, cols: emulator.cols, rows: emulator.rows, ansi: emulator.snapshot() };
+    } finally {
+      emulator.close();
+    }
+  }
+
+  async #drawUpTo(number: number): Promise<void> {
+    const first = this.#screens.length - 1;
+    if (first >= number) return;
+    const emulator = await this.#enter(first);
+    try {
+      for (let next = first + 1; next <= number; next++) {
+        const end = this.#index.keyframes[next]?.offset;
+        if (end === undefined) return;
+        for await (const batch of this.#index.frames(next - 1, end)) await feed(emulator, batch);
+        const screen = emulator.snapshot();
+        this.#screens.push(screen);
+        this.chars += screen.length;
+      }
+    } finally {
+      emulator.close();
+    }
+  }
+
+  async #enter(number: number): Promise<Emulator> {
+    const screen = await this.atKeyframe(number);
+    const { cols = 0, rows = 0 } = this.#index.keyframes[number] ?? {};
+    const emulator = new Emulator({ cols, rows });
+    emulator.restore(screen);
+    return emulator;
+  }
+}
+
+/** Feeds frames in slices. */
+export async function feed(emulator: Emulator, frames: readonly NumberedFrame[]): Promise<void> {
+  let deadline = performance.now() + SLICE_MS;
+  for (const frame of worthFeeding(emulator, frames)) {
+    emulator.feed(frame);
+    if (performance.now() < deadline) continue;
+    await new Promise((resolve) => setImmediate(resolve));
+    deadline = performance.now() + SLICE_MS;
+  }
+}

@@ -1,0 +1,223 @@
+// The composition root: the only file that knows every room. It makes the parts, ties them together, and takes them down in order.
+import { readFile } from 'node:fs/promises';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import pino, { type Logger } from 'pino';
+import type { Role } from '../protocol/method.ts';
+import { Gate } from './auth/gate.ts';
+import { Tickets } from './auth/ticket.ts';
+import { Tokens } from './auth/token.ts';
+import { Library } from './cast/library.ts';
+import { claimDataDir } from './claim.ts';
+import type { Config } from './config.ts';
+import { httpApp } from './http/app.ts';
+import { castRoutes } from './http/cast-route.ts';
+import { fileRoutes } from './http/file-route.ts';
+import { healthRoutes } from './http/health.ts';
+import { httpServer } from './http/listener.ts';
+import { LiveRoute } from './http/live-route.ts';
+import { Metrics, metricsRoute } from './http/metrics.ts';
+import { pageRoutes, readPageFiles } from './http/page-route.ts';
+import { sessionRoutes } from './http/session-route.ts';
+import { tokenRoutes } from './http/token-route.ts';
+import { LocalKeeper } from './keeper/local-keeper.ts';
+import { castHandlers } from './methods/cast.ts';
+import type { Handlers } from './methods/context.ts';
+import { execHandlers } from './methods/exec.ts';
+import { fileHandlers, workspaceOf } from './methods/file.ts';
+import { Followers } from './methods/follow.ts';
+import { serverHandlers } from './methods/server.ts';
+import { slotHandlers } from './methods/slot.ts';
+import { terminalHandlers } from './methods/terminal.ts';
+import { watchHandlers } from './methods/watch.ts';
+import { Dispatcher } from './rpc/dispatcher.ts';
+import { Endpoint } from './rpc/endpoint.ts';
+import { rpcRoute } from './rpc/rpc-route.ts';
+import { Pool } from './slot/pool.ts';
+import { version } from './version.ts';
+
+/** Without these nothing can run, so the gateway is not ready. */
+const REQUIRED = ['sandbox', 'seccomp'];
+
+export interface Shortcoming {
+  readonly name: string;
+  readonly detail: string;
+  readonly remedy?: string | undefined;
+}
+
+interface Parts {
+  readonly config: Config;
+  readonly claim: { close(): void };
+  readonly keeper: LocalKeeper;
+  readonly pool: Pool;
+  readonly tokens: Tokens | null;
+  readonly endpoint: Endpoint;
+  readonly server: Server;
+  readonly adminToken: string;
+  /** From here on no new work is taken. */
+  readonly drain: () => void;
+}
+
+export class Gateway {
+  readonly #parts: Parts;
+  #closing: Promise<void> | null = null;
+
+  private constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** Opens everything and listens. Throws ClaimError, or what listening throws; then nothing is left open. */
+  static async open(config: Config, log: Logger = pino({ level: config.logLevel }, pino.destination(2))): Promise<Gateway> {
+    const claim = claimDataDir(config.dataDir);
+    const opened: { close(): unknown }[] = [claim];
+    try {
+      const keeper = await LocalKeeper.open(keeperOptions(config, log));
+      opened.unshift(keeper);
+      const tokens = config.auth === 'none' ? null : await Tokens.open({ dataDir: config.dataDir, fixed: config.token });
+      const { pool, endpoint, server, drain } = await assemble({ config, log, keeper, tokens });
+      opened.unshift(endpoint);
+      await listen(server, config);
+      const adminToken = tokens === null ? '' : (config.token ?? (await readFile(tokenFileOf(config), 'utf8')).trim());
+      return new Gateway({ config, claim, keeper, pool, tokens, endpoint, server, adminToken, drain });
+    } catch (error) {
+      for (const part of opened) await part.close();
+      throw error;
+    }
+  }
+
+  /** Where it listens, without a slash at the end. */
+  get url(): string {
+    const { address, family, port } = this.#parts.server.address() as AddressInfo;
+    return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+  }
+
+  /** Empty under --auth none. */
+  get adminToken(): string {
+    return this.#parts.adminToken;
+  }
+
+  /** Where the admin's token lies; null when there is none, or the operator knows it. */
+  get tokenFile(): string | null {
+    const { config, tokens } = this.#parts;
+    return tokens === null || config.token !== undefined ? null : tokenFileOf(config);
+  }
+
+  async mint(order: { role: Role; slot?: string; ttlMs: number }): Promise<string> {
+    const { tokens } = this.#parts;
+    if (tokens === null) return '';
+    return (await tokens.mint({ slot: null, ...order })).token;
+  }
+
+  /** What the host lacks, for the operator. */
+  shortcomings(): Shortcoming[] {
+    return Object.entries(this.#parts.keeper.capabilities())
+      .filter(([, { ok }]) => !ok)
+      .map(([name, { detail, remedy }]) => ({ name, detail, remedy }));
+  }
+
+  /** Refuses new work, says goodbye to every connection, ends every lease and seals every cast. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const { drain, server, endpoint, pool, keeper, claim } = this.#parts;
+    drain();
+    const closed = new Promise((resolve) => server.close(resolve));
+    await pool.close('the gateway is shutting down');
+    await endpoint.close();
+    server.closeAllConnections();
+    await closed;
+    await keeper.close();
+    claim.close();
+  }
+}
+
+interface Assembly {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly keeper: LocalKeeper;
+  readonly tokens: Tokens | null;
+}
+
+/** Ties slots, methods and routes together; nothing listens yet. */
+async function assemble({ config, log, keeper, tokens }: Assembly) {
+  let draining = false;
+  const { network, maxProcesses, graceMs } = config;
+  const { sandboxed } = keeper;
+  const pool = new Pool({
+    keeper,
+    count: config.slots,
+    network,
+    maxProcesses,
+    failed: (slot, error) => log.error({ slot: slot.name, err: error }, 'slot failed'),
+  });
+  const library = new Library({
+    dataDir: config.dataDir,
+    live: (cast) => pool.all().find(({ lease }) => lease?.cast === cast)?.lease?.log ?? null,
+  });
+  const followers = new Followers(sandboxed);
+  const handlers: Handlers = {
+    ...serverHandlers({ version, capabilities: () => keeper.capabilities(), limits: keeper.limits }),
+    ...slotHandlers({ pool, followers, sandboxed, network, graceMs }),
+    ...execHandlers({ pool, followers, sandboxed }),
+    ...terminalHandlers(pool),
+    ...watchHandlers(pool),
+    ...castHandlers(library),
+    ...fileHandlers(pool),
+  };
+  const gate = new Gate({ tokens, origins: { allowed: config.allowHost } });
+  const metrics: Metrics = new Metrics({ slots: () => pool.list(), connections: () => endpoint.size });
+  const dispatcher = new Dispatcher({ handlers, log, draining: () => draining, observe: metrics.observeCall });
+  const endpoint: Endpoint = new Endpoint({
+    gate,
+    log,
+    routes: [
+      rpcRoute({
+        dispatcher,
+        log,
+        bind: async (peer, slot) => {
+          await dispatcher.dispatch('slot.acquire', { slot }, { peer, signal: new AbortController().signal });
+        },
+      }),
+      new LiveRoute({ slots: pool, log }),
+    ],
+  });
+  const app = httpApp({
+    gate,
+    log,
+    routes: [
+      healthRoutes({ capabilities: () => keeper.capabilities(), required: sandboxed ? REQUIRED : [], draining: () => draining }),
+      metricsRoute(metrics, gate),
+      castRoutes({ gate, library }),
+      fileRoutes({ gate, workspace: (slot) => workspaceOf(pool, slot) }),
+      sessionRoutes({ gate, tokens, tickets: new Tickets() }),
+      tokenRoutes({ gate, tokens }),
+      pageRoutes(await readPageFiles(new URL('../web-viewer/', import.meta.url).pathname)),
+    ],
+  });
+  await pool.open();
+  const drain = (): void => {
+    draining = true;
+  };
+  return { pool, endpoint, server: httpServer({ app, upgrade: endpoint.upgrade }), drain };
+}
+
+function keeperOptions(config: Config, log: Logger) {
+  const { dataDir, sandbox, mounts, network, recordInput, uidBase } = config;
+  return { dataDir, policy: { sandbox, mounts, network }, recordInput, uidBase, log };
+}
+
+function listen(server: Server, { host, port }: Config): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+const tokenFileOf = ({ dataDir }: Config): string => join(dataDir, 'token');

@@ -1,0 +1,43 @@
+// What every HTTP handler finds beside its request, and how it asks who is there.
+import type { HttpBindings } from '@hono/node-server';
+import type { Context, MiddlewareHandler } from 'hono';
+import { Fault } from '../../protocol/fault.ts';
+import type { Role } from '../../protocol/method.ts';
+import { type Gate, requireRole, requireSlot } from '../auth/gate.ts';
+import type { Admission } from '../auth/token.ts';
+
+export interface HttpEnv {
+  Bindings: HttpBindings;
+  Variables: { admission: Admission };
+}
+
+export type HttpContext = Context<HttpEnv>;
+
+/** Lets in who has at least this role; the handler finds the admission in the context. */
+export function needs(gate: Gate, role: Role): MiddlewareHandler<HttpEnv> {
+  return async (c, next) => {
+    const admission = await gate.admit(c.env.incoming);
+    requireRole(admission.role, role, `${c.req.method} here`);
+    c.set('admission', admission);
+    await next();
+  };
+}
+
+/** The slot that the path names, if the credential allows it. */
+export function slotOf(c: HttpContext): string {
+  const slot = c.req.param('slot') ?? '';
+  requireSlot(c.get('admission').slot, slot);
+  return slot;
+}
+
+/** The JSON body. A form of a foreign page can't send this content type. */
+export async function jsonBody(c: HttpContext): Promise<unknown> {
+  if (!/^application\/json\b/i.test(c.req.header('content-type') ?? '')) {
+    throw new Fault('INVALID_REQUEST', 'Send a JSON body with Content-Type: application/json.');
+  }
+  try {
+    return await c.req.json();
+  } catch {
+    throw new Fault('PARSE_ERROR', 'The body is not JSON.');
+  }
+}

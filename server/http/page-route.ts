@@ -1,0 +1,79 @@
+// The viewer's page and its parts, read once at the start: only what was found then is ever served, so no path leads anywhere else.
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { extname, join, relative, sep } from 'node:path';
+import { Hono } from 'hono';
+import type { HttpContext, HttpEnv } from './env.ts';
+
+export interface PageFile {
+  readonly content: Uint8Array<ArrayBuffer>;
+  readonly mime: string;
+  readonly etag: string;
+  /** The name changes with the content. */
+  readonly immutable: boolean;
+}
+
+/** By path as it stands in a URL. */
+export type PageFiles = ReadonlyMap<string, PageFile>;
+
+const mimes: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.json': 'application/json; charset=utf-8',
+  '.svg': 'image/svg+xml',
+  '.png': 'image/png',
+  '.ico': 'image/x-icon',
+  '.wasm': 'application/wasm',
+  '.woff2': 'font/woff2',
+  '.txt': 'text/plain; charset=utf-8',
+};
+
+const WITHOUT_PAGE = `This is slotcast, a session gateway for agents.
+
+  /ws        WebSocket, JSON-RPC 2.0, subprotocol slotcast.v1
+  /live/SLOT WebSocket, the live terminal for asciinema players
+  /casts     recordings
+  /healthz   /readyz   /metrics
+
+The viewer's page has not been built here: npm run build, then start again.
+The method rpc.discover describes every call.
+`;
+
+/** Every file below the directory of the built viewer; none when there is no such directory. */
+export async function readPageFiles(dir: string): Promise<PageFiles> {
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true }).catch(() => []);
+  const files = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
+  const read = async (file: string): Promise<[string, PageFile]> => {
+    const content = new Uint8Array(await readFile(file));
+    const path = `/${relative(dir, file).split(sep).join('/')}`;
+    const mime = mimes[extname(file)] ?? 'application/octet-stream';
+    const etag = `"${createHash('sha256').update(content).digest('base64url')}"`;
+    return [path, { content, mime, etag, immutable: path.startsWith('/assets/') }];
+  };
+  return new Map(await Promise.all(files.map(read)));
+}
+
+export function pageRoutes(files: PageFiles): Hono<HttpEnv> {
+  const app = new Hono<HttpEnv>();
+  const index = files.get('/index.html');
+  app.get('/', (c) => (index === undefined ? c.text(WITHOUT_PAGE) : send(c, index)));
+  app.get('*', async (c, next) => {
+    const file = files.get(c.req.path) ?? (isPageView(c) ? index : undefined);
+    if (file !== undefined) return send(c, file);
+    await next();
+    return undefined;
+  });
+  return app;
+}
+
+/** An address inside the page that somebody opens or reloads. */
+const isPageView = (c: HttpContext): boolean =>
+  (c.req.header('accept') ?? '').includes('text/html') && extname(c.req.path) === '';
+
+function send(c: HttpContext, { content, mime, etag, immutable }: PageFile): Response {
+  const cacheControl = immutable ? 'public, max-age=31536000, immutable' : 'no-cache';
+  const headers = { 'content-type': mime, etag, 'cache-control': cacheControl };
+  if (c.req.header('if-none-match') === etag) return c.body(null, 304, headers);
+  return c.body(content, 200, headers);
+}

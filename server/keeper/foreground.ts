@@ -1,0 +1,69 @@
+// What the kernel tells of the processes on a terminal: who has the foreground, and who belongs to its session.
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** What /proc says of a process; ids are those of our own pid namespace. */
+export interface ProcessStat {
+  readonly pid: number;
+  /** Name of the program, at most 15 characters. */
+  readonly name: string;
+  /** false for a zombie. */
+  readonly alive: boolean;
+  readonly parent: number;
+  readonly group: number;
+  readonly session: number;
+  /** Process group in the foreground of its terminal; -1 or 0 when there is none that we could see. */
+  readonly foregroundGroup: number;
+}
+
+/** null when there is no such process any more. */
+export function statOf(pid: number): ProcessStat | null {
+  const text = readProc(`${pid}/stat`);
+  if (text === null) return null;
+  // The name of the program stands in brackets and may hold anything, brackets too.
+  const nameEnd = text.lastIndexOf(')');
+  const [state = '', ...fields] = text.slice(nameEnd + 2).split(' ');
+  const [parent = 0, group = 0, session = 0, , foregroundGroup = 0] = fields.map(Number);
+  const name = text.slice(text.indexOf('(') + 1, nameEnd);
+  return { pid, name, alive: state !== 'Z' && state !== 'X', parent, group, session, foregroundGroup };
+}
+
+/** The first child of a process; null when it has none. */
+export function firstChildOf(pid: number): number | null {
+  const children = readProc(`${pid}/task/${pid}/children`);
+  const first = children?.trim().split(' ')[0];
+  return first === undefined || first === '' ? null : Number(first);
+}
+
+function readProc(file: string): string | null {
+  try {
+    return readFileSync(`/proc/${file}`, 'utf8');
+  } catch {
+    return null;
+  }
+}
+
+/** SIGKILL to every process of a terminal's session, also to those started meanwhile: for a terminal without a sandbox around it. */
+export function killSession(session: number): void {
+  // A process that forks while we look is found by the next look; one that outruns fifty has left the session.
+  for (let look = 0; look < 50; look++) {
+    const members = sessionMembers(session);
+    if (members.length === 0) return;
+    for (const pid of members) tryKill(pid, 'SIGKILL');
+  }
+}
+
+/** false when there is none of that id any more, or it isn't ours. A negative id is a process group. */
+export function tryKill(pid: number, signal: NodeJS.Signals): boolean {
+  try {
+    return process.kill(pid, signal);
+  } catch {
+    return false;
+  }
+}
+
+function sessionMembers(session: number): number[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return pids
+    .map((pid) => statOf(Number(pid)))
+    .flatMap((stat) => (stat?.session === session && stat.alive ? [stat.pid] : []));
+}

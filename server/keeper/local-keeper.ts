@@ -1,0 +1,232 @@
+// The keeper in the gateway's own process: it joins logs with their recordings and children with what they stand in, and ends all of it.
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { CastHeader } from '../../protocol/asciicast.ts';
+import { castId } from '../../protocol/cast.ts';
+import { parseLabel } from '../../protocol/command-mark.ts';
+import { Fault } from '../../protocol/fault.ts';
+import type { Capability } from '../../protocol/server.ts';
+import type { Network } from '../../protocol/slot.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { FrameLog } from './frame-log.ts';
+import type { Keeper, KeptProcess, KeptTerminal, LogSpec, ProcessOrder, SlotPlace, TerminalSpec } from './keeper.ts';
+import { emptyPlace, preparePlace } from './place.ts';
+import { startProcess } from './process.ts';
+import { startTerminal } from './pty.ts';
+import { Recorder } from './recorder.ts';
+import { type Recovery, recoverCasts } from './recovery.ts';
+import { DEFAULT_LIMITS, type Limits, type Policy } from './sandbox/policy.ts';
+import { probe } from './sandbox/probe.ts';
+import { terminalCommand } from './sandbox/terminal-command.ts';
+
+/** Recordings hold whatever agents printed: for the gateway's own user alone. */
+const CASTS_MODE = 0o700;
+
+/** Where what goes wrong without a caller is told: a recording that can't be written or recovered. */
+export interface KeeperLog {
+  error(detail: object, message: string): void;
+}
+
+export interface LocalKeeperOptions {
+  readonly dataDir: string;
+  /** Without limits: the default ones. */
+  readonly policy: Omit<Policy, 'limits'> & { readonly limits?: Limits };
+  /** Keeps what is typed in log and recording. */
+  readonly recordInput?: boolean;
+  /** First user id of the slots, under root. */
+  readonly uidBase?: number;
+  readonly log: KeeperLog;
+  readonly clock?: Clock;
+}
+
+interface OpenLog {
+  readonly log: FrameLog;
+  readonly recorder: Recorder;
+}
+
+interface Killable {
+  readonly ended: Promise<unknown>;
+  kill(): Promise<void>;
+}
+
+export class LocalKeeper implements Keeper {
+  readonly sandboxed: boolean;
+  readonly #options: LocalKeeperOptions;
+  readonly #policy: Policy;
+  readonly #clock: Clock;
+  readonly #logs = new Map<string, OpenLog>();
+  readonly #children = new Set<Killable>();
+  readonly #starting = new Set<Promise<unknown>>();
+  #capabilities: Readonly<Record<string, Capability>> = {};
+  #closing: Promise<void> | null = null;
+
+  constructor(options: LocalKeeperOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#policy = { limits: DEFAULT_LIMITS, ...options.policy };
+    this.sandboxed = this.#policy.sandbox === 'bwrap';
+  }
+
+  /** A keeper that has been started. */
+  static async open(options: LocalKeeperOptions): Promise<LocalKeeper> {
+    const keeper = new LocalKeeper(options);
+    await keeper.start();
+    return keeper;
+  }
+
+  /** Ceilings of each sandbox, by name. */
+  get limits(): Readonly<Record<string, number>> {
+    return { ...this.#policy.limits };
+  }
+
+  /** To be awaited before anything else. Ends the recordings that a crash left open, and finds out what the host can do. */
+  async start(): Promise<ReadonlyMap<string, Recovery>> {
+    const { dataDir } = this.#options;
+    const directory = castDirectory(dataDir);
+    await mkdir(directory, { recursive: true, mode: CASTS_MODE });
+    const failed = (err: unknown, file: string): void =>
+      this.#tell(err, `the recording ${file} could not be recovered`);
+    const recovered = await recoverCasts(directory, { isCommand, failed });
+    this.#capabilities = await probe(this.#policy, dataDir, this.#uidBase());
+    return recovered;
+  }
+
+  capabilities(): Readonly<Record<string, Capability>> {
+    return this.#capabilities;
+  }
+
+  async preparePlace(slot: string): Promise<SlotPlace> {
+    const index = /^slot_(\d{1,5})$/.exec(slot)?.[1];
+    if (index === undefined) throw new Error(`${slot} has no number, so it gets no user of its own`);
+    return await preparePlace({ dataDir: this.#options.dataDir, slot, index: Number(index), ...this.#uidBase() });
+  }
+
+  async emptyPlace(place: SlotPlace): Promise<void> {
+    await emptyPlace(place);
+  }
+
+  async openLog(spec: LogSpec): Promise<FrameLog> {
+    this.#refuseWhenClosing();
+    const { cast, cols, rows } = spec;
+    const { dataDir, recordInput = false } = this.#options;
+    const clock = this.#clock;
+    const log = new FrameLog({ cast, cols, rows, now: () => clock.now() });
+    const recorder = await Recorder.open({
+      log,
+      path: castPath(dataDir, cast),
+      header: headerOf(spec, clock.date()),
+      clock,
+      recordInput,
+      isCommand,
+      failed: (error) => this.#tell(error, `the recording ${cast} could not be written`),
+    }).catch(asNoSpace);
+    this.#logs.set(cast, { log, recorder });
+    return log;
+  }
+
+  async closeLog(cast: string): Promise<void> {
+    const open = this.#logs.get(cast);
+    if (open === undefined) return;
+    open.log.close();
+    await open.recorder.close();
+    this.#logs.delete(cast);
+  }
+
+  async startProcess(spec: { place: SlotPlace; network: Network; order: ProcessOrder }): Promise<KeptProcess> {
+    return await this.#start(() => startProcess({ ...spec, policy: this.#policy }));
+  }
+
+  async startTerminal(spec: TerminalSpec): Promise<KeptTerminal> {
+    return await this.#start(() => this.#startTerminal(spec));
+  }
+
+  /** Kills everything, then seals every recording. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #startTerminal(spec: TerminalSpec): Promise<KeptTerminal> {
+    const { place, network, argv, env, cast, cols, rows } = spec;
+    const { recordInput = false } = this.#options;
+    const policy = this.#policy;
+    const open = this.#logs.get(cast);
+    if (open === undefined) throw new Error(`there is no open log ${cast}`);
+    const command = terminalCommand({ policy, place, network, argv, env });
+    try {
+      const shared = { log: open.log, clock: this.#clock, cols, rows, command, recordInput };
+      const terminal = await startTerminal({ ...shared, sandboxed: this.sandboxed });
+      const pacing = open.recorder.pace(terminal);
+      void terminal.ended.then(() => pacing.close());
+      return terminal;
+    } finally {
+      command.close();
+    }
+  }
+
+  /** Remembers what starts until it has ended, so that close() leaves nothing behind. */
+  async #start<T extends Killable>(begin: () => Promise<T>): Promise<T> {
+    this.#refuseWhenClosing();
+    const starting = begin();
+    this.#starting.add(starting);
+    try {
+      const child = await starting;
+      this.#children.add(child);
+      void child.ended.then(() => this.#children.delete(child));
+      return child;
+    } finally {
+      this.#starting.delete(starting);
+    }
+  }
+
+  async #close(): Promise<void> {
+    await Promise.allSettled(this.#starting);
+    await Promise.all([...this.#children].map((child) => child.kill()));
+    await Promise.all([...this.#logs.keys()].map((cast) => this.closeLog(cast)));
+  }
+
+  #uidBase(): { readonly uidBase?: number } {
+    const { uidBase } = this.#options;
+    return uidBase === undefined ? {} : { uidBase };
+  }
+
+  #tell(err: unknown, message: string): void {
+    this.#options.log.error({ err }, message);
+  }
+
+  #refuseWhenClosing(): void {
+    if (this.#closing !== null) throw new Fault('SHUTTING_DOWN');
+  }
+}
+
+/** Where the recordings of a data directory are. */
+export function castDirectory(dataDir: string): string {
+  return join(dataDir, 'casts');
+}
+
+/** Throws when the name is none of a cast: it becomes a path. */
+export function castPath(dataDir: string, cast: string): string {
+  return join(castDirectory(dataDir), `${castId.parse(cast)}.cast`);
+}
+
+const isCommand = (label: string): boolean => parseLabel(label)?.kind === 'start';
+
+function headerOf({ cast, slot, label, cols, rows }: LogSpec, startedAt: number): CastHeader {
+  const termType = 'xterm-256color';
+  return {
+    version: 3,
+    cols,
+    rows,
+    termType,
+    timestamp: Math.floor(startedAt / 1000),
+    ...(label === null ? {} : { title: label }),
+    env: { SHELL: '/bin/bash', TERM: termType },
+    slotcast: { cast, slot, label, startedAt },
+  };
+}
+
+function asNoSpace(error: unknown): never {
+  const code = error instanceof Error && 'code' in error ? error.code : null;
+  if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error;
+  throw new Fault('NO_SPACE', 'The disk is full, so no recording could be begun. Free space in the data directory.');
+}

@@ -1,0 +1,205 @@
+// One command from its start to its end: timeouts, what is kept of its output, who follows it, and how it ended. It never waits for a reader once the command is dead.
+import { performance } from 'node:perf_hooks';
+import { type SignalName, signalNames } from '../../protocol/exec.ts';
+import { Follower } from './follower.ts';
+import type {
+  KeptOutput,
+  KeptProcess,
+  ProcessEnd,
+  ProcessOrder,
+  ProcessSink,
+  StreamName,
+  Subscription,
+} from './keeper.ts';
+import { OutputKeeper } from './output.ts';
+import { type Sandbox, type SandboxEnd, type SandboxSpec, startSandbox } from './sandbox/launch.ts';
+
+/** The runner answers a stop within a few ms; a starved or dead one is not waited for. */
+const STOP_GRACE_MS = 300;
+
+/** A cold start takes some 10 ms; on a host so loaded that it takes this long the command wouldn't get anywhere. */
+const START_MS = 20_000;
+
+/** Starts a command in its own sandbox. Rejects with SANDBOX_UNAVAILABLE when it could not be started; then nothing ran. */
+export async function startProcess(spec: SandboxSpec & { readonly order: ProcessOrder }): Promise<KeptProcess> {
+  const sandbox = startSandbox(spec);
+  const process = new SandboxedProcess(sandbox, spec.order);
+  const tooLong = setTimeout(() => sandbox.destroy(), START_MS);
+  try {
+    await sandbox.running;
+  } finally {
+    clearTimeout(tooLong);
+  }
+  process.begin();
+  return process;
+}
+
+type StoppedBy = 'total' | 'idle' | 'kill';
+
+class SandboxedProcess implements KeptProcess {
+  startedAt = Date.now();
+  readonly ended: Promise<ProcessEnd>;
+  end: ProcessEnd | null = null;
+  readonly #sandbox: Sandbox;
+  readonly #order: ProcessOrder;
+  #startMs = performance.now();
+  readonly #kept: Readonly<Record<StreamName, OutputKeeper>>;
+  readonly #followers = new Set<Follower>();
+  readonly #timers = new Set<NodeJS.Timeout>();
+  #lastOutputMs = 0;
+  #stoppedBy: StoppedBy | null = null;
+  #dead = false;
+  #inputOpen: boolean;
+
+  constructor(sandbox: Sandbox, order: ProcessOrder) {
+    this.#sandbox = sandbox;
+    this.#order = order;
+    this.#kept = { stdout: new OutputKeeper(order.maxOutputBytes), stderr: new OutputKeeper(order.maxOutputBytes) };
+    this.#inputOpen = order.stdin === 'open';
+    this.ended = sandbox.closed.then((end) => this.#finish(end));
+    sandbox.run(order, { output: (stream, data) => this.#output(stream, data), dead: () => this.#die() });
+  }
+
+  /** The command has been started: its time runs from here. */
+  begin(): void {
+    const { timeoutMs, idleTimeoutMs } = this.#order;
+    this.startedAt = Date.now();
+    this.#startMs = performance.now();
+    this.#lastOutputMs = this.#startMs;
+    if (this.end !== null) return;
+    if (timeoutMs > 0) this.#after(timeoutMs, () => this.#stop('total'));
+    if (idleTimeoutMs > 0) this.#watchIdle(idleTimeoutMs, idleTimeoutMs);
+  }
+
+  elapsedMs(): number {
+    return this.end?.durationMs ?? Math.round(performance.now() - this.#startMs);
+  }
+
+  output(stream: StreamName): KeptOutput {
+    return this.#kept[stream].kept();
+  }
+
+  subscribe(sink: ProcessSink, from: Readonly<Record<StreamName, number>>): Subscription {
+    const follower = new Follower(sink, () => this.#balance());
+    for (const stream of ['stdout', 'stderr'] as const) follower.catchUp(stream, this.output(stream), from[stream]);
+    if (this.end !== null) follower.flush();
+    else this.#followers.add(follower);
+    this.#balance();
+    return {
+      close: () => {
+        this.#followers.delete(follower);
+        follower.close();
+      },
+    };
+  }
+
+  async write(data: Buffer): Promise<boolean> {
+    const { stdin } = this.#sandbox;
+    if (!this.#inputOpen || this.#dead || !stdin.writable) return false;
+    return await new Promise((resolve) => {
+      const closed = (): void => resolve(false);
+      stdin.once('close', closed);
+      stdin.write(data, (error) => {
+        stdin.off('close', closed);
+        resolve(!error);
+      });
+    });
+  }
+
+  closeInput(): void {
+    this.#inputOpen = false;
+    this.#sandbox.stdin.end();
+  }
+
+  signal(name: SignalName): boolean {
+    if (this.#dead) return false;
+    if (name === 'KILL') this.#stop('kill');
+    else this.#sandbox.signal(signalNames.indexOf(name) + 1);
+    return true;
+  }
+
+  async kill(): Promise<void> {
+    this.#stop('kill');
+    await this.ended;
+  }
+
+  /** First the runner, which saves what is in the pipes; then the kernel. */
+  #stop(by: StoppedBy): void {
+    if (this.end !== null || this.#stoppedBy !== null) return;
+    this.#stoppedBy = by;
+    this.#sandbox.stop();
+    this.#after(STOP_GRACE_MS, () => this.#sandbox.destroy());
+  }
+
+  #output(stream: StreamName, data: Buffer): void {
+    this.#lastOutputMs = performance.now();
+    const offset = this.#kept[stream].total;
+    this.#kept[stream].append(data);
+    for (const follower of this.#followers) follower.push(stream, data, offset);
+    this.#balance();
+  }
+
+  /** A stream rests while one of its followers is busy; what is left of a dead process is little and read at once. */
+  #balance(): void {
+    for (const name of ['stdout', 'stderr'] as const) {
+      const stream = this.#sandbox.stream(name);
+      const rest = !this.#dead && this.#resting(name);
+      if (rest && !stream.isPaused()) stream.pause();
+      else if (!rest && stream.isPaused()) stream.resume();
+    }
+  }
+
+  #resting(stream: StreamName): boolean {
+    return [...this.#followers].some((follower) => follower.busy(stream));
+  }
+
+  /** The clock of a command that its reader holds up stands still. */
+  #watchIdle(idleMs: number, inMs: number): void {
+    this.#after(inMs, () => {
+      if (this.#resting('stdout') || this.#resting('stderr')) this.#lastOutputMs = performance.now();
+      const left = this.#lastOutputMs + idleMs - performance.now();
+      if (left > 0) this.#watchIdle(idleMs, Math.ceil(left));
+      else this.#stop('idle');
+    });
+  }
+
+  #after(ms: number, work: () => void): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      work();
+    }, ms);
+    this.#timers.add(timer);
+  }
+
+  #die(): void {
+    this.#dead = true;
+    this.#balance();
+  }
+
+  #finish(sandboxEnd: SandboxEnd): ProcessEnd {
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#dead = true;
+    const durationMs = Math.round(performance.now() - this.#startMs);
+    this.end = { ...ending(sandboxEnd, this.#stoppedBy), durationMs };
+    for (const follower of this.#followers) follower.flush();
+    this.#followers.clear();
+    return this.end;
+  }
+}
+
+/** What the kernel told the runner counts; without it bwrap's word; without both that it was killed, if we did. */
+export function ending(end: SandboxEnd, stoppedBy: StoppedBy | null): Omit<ProcessEnd, 'durationMs'> {
+  const { waitStatus, exitCode } = end;
+  if (waitStatus === null && stoppedBy === null && exitCode !== null && exitCode > 128) return signaled(exitCode - 128);
+  if (waitStatus === null && stoppedBy === null) return { outcome: 'lost', exitCode: null, signal: null };
+  const killed = waitStatus === null ? KILL : waitStatus & 0x7f;
+  if (waitStatus !== null && killed === 0) return { outcome: 'exited', exitCode: waitStatus >> 8, signal: null };
+  const byTimeout = killed === KILL && (stoppedBy === 'total' || stoppedBy === 'idle');
+  return byTimeout ? { outcome: 'timedOut', exitCode: null, signal: 'KILL', timedOutBy: stoppedBy } : signaled(killed);
+}
+
+const KILL = 9;
+
+function signaled(number: number): Omit<ProcessEnd, 'durationMs'> {
+  return { outcome: 'signaled', exitCode: null, signal: signalNames[number - 1] ?? null };
+}

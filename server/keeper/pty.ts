@@ -1,0 +1,211 @@
+// A slot's terminal: a sandbox on a pty whose output becomes frames of its log. What it says before the sandbox stands is never shown.
+import type { SignalName } from '../../protocol/exec.ts';
+import { Fault } from '../../protocol/fault.ts';
+import type { FrameCode } from '../../protocol/frame.ts';
+import type { Clock } from './clock.ts';
+import { Coalescer } from './coalesce.ts';
+import { firstChildOf, killSession, statOf, tryKill } from './foreground.ts';
+import type { FrameLog } from './frame-log.ts';
+import type { KeptTerminal, TerminalEnd } from './keeper.ts';
+import { PtyChild, type PtyExit } from './pty-child.ts';
+import type { Pausable } from './recorder.ts';
+import type { TerminalCommand } from './sandbox/terminal-command.ts';
+
+/** A sandbox stands after some 10 ms; on a host that needs longer than this it never will. */
+const START_MS = 10_000;
+/** Between two looks whether it stands. */
+const LOOK_MS = 2;
+/** What the first process in the sandbox is called as soon as the payload is started. */
+const FIRST_PROCESS = 'slotcast';
+/** Complaints of bwrap are short; what prints more before it stands has to wait. */
+const HELD_BYTES = 64 * 1024;
+
+export interface TerminalOptions {
+  readonly log: FrameLog;
+  readonly clock: Clock;
+  readonly cols: number;
+  readonly rows: number;
+  readonly command: TerminalCommand;
+  readonly sandboxed: boolean;
+  /** Adds what is typed to the log. */
+  readonly recordInput: boolean;
+}
+
+/**
+ * Resolves when the payload runs, or has run. Rejects with SANDBOX_UNAVAILABLE when the sandbox did not stand, and then nothing ran.
+ * The caller closes the command in either case.
+ */
+export async function startTerminal(options: TerminalOptions): Promise<PtyTerminal> {
+  const terminal = new PtyTerminal(options);
+  await terminal.started();
+  return terminal;
+}
+
+export class PtyTerminal implements KeptTerminal, Pausable {
+  readonly ended: Promise<TerminalEnd>;
+  readonly #options: TerminalOptions;
+  readonly #child: PtyChild;
+  readonly #coalescer: Coalescer;
+  /** Output from before the sandbox stands; null from then on. */
+  #held: Buffer[] | null = [];
+  #heldBytes = 0;
+  #paused = false;
+  #exit: PtyExit | null = null;
+  /** The first process of the sandbox, as the host sees it; null without a sandbox. */
+  #init: number | null = null;
+  #shell: number | null = null;
+
+  constructor(options: TerminalOptions) {
+    this.#options = options;
+    const { clock, command, cols, rows } = options;
+    this.#coalescer = new Coalescer({ clock, frame: (text) => this.#append('o', text) });
+    this.#child = spawned({ ...command, clock, cols, rows, output: (bytes) => this.#output(bytes) });
+    this.ended = this.#child.exited.then((exit) => this.#end(exit));
+  }
+
+  /** See startTerminal. */
+  async started(): Promise<void> {
+    const { command, clock, sandboxed } = this.#options;
+    const deadlineMs = clock.now() + START_MS;
+    while (sandboxed && !this.#stands() && this.#exit === null && clock.now() < deadlineMs) {
+      await Promise.race([this.ended, new Promise<void>((resolve) => clock.after(LOOK_MS, resolve))]);
+    }
+    const ran = !sandboxed || this.#stands() || (this.#exit !== null && command.status().exitCode !== null);
+    if (ran) return this.#show();
+    const text = Buffer.concat(this.#held ?? []).toString();
+    await this.kill();
+    const { reason, remedy } = command.explain(text);
+    throw new Fault(
+      'SANDBOX_UNAVAILABLE',
+      `The sandbox of the terminal could not start, so nothing ran: ${reason}. ${remedy}`,
+    );
+  }
+
+  write(data: string): void {
+    if (!this.#child.write(data)) {
+      throw new Fault(
+        'TERMINAL_BUSY',
+        'The program in the terminal does not read what is typed. End it by keys or a signal.',
+      );
+    }
+    if (!this.#options.recordInput || data === '') return;
+    this.#coalescer.flush();
+    this.#append('i', data);
+  }
+
+  resize(cols: number, rows: number): void {
+    if (this.#exit !== null) return;
+    this.#child.resize(cols, rows);
+    this.#noteSize(cols, rows);
+  }
+
+  foreground(): 'shell' | 'job' | null {
+    const group = this.#foregroundGroup();
+    if (group === null) return null;
+    return this.#isShell(group) ? 'shell' : 'job';
+  }
+
+  signalForeground(name: SignalName): void {
+    const group = this.#foregroundGroup();
+    if (group !== null && !this.#isShell(group)) tryKill(-group, `SIG${name}`);
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#child.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    if (this.#held === null) this.#child.resume();
+  }
+
+  /** The kernel takes everything in the sandbox with its first process. Without a sandbox, everything of the session. */
+  async kill(): Promise<void> {
+    if (this.#exit !== null) return;
+    const { command, sandboxed } = this.#options;
+    const init = this.#init ?? command.status().childPid;
+    // Around the sandbox only when there is none yet: bwrap ends by itself, and after everything inside is dead.
+    if (init === null || !tryKill(init, 'SIGKILL')) this.#child.kill();
+    if (!sandboxed) killSession(this.#child.pid);
+    await this.ended;
+  }
+
+  #stands(): boolean {
+    if (this.#init !== null) return true;
+    const { childPid } = this.#options.command.status();
+    if (childPid === null || statOf(childPid)?.name !== FIRST_PROCESS) return false;
+    this.#init = childPid;
+    return true;
+  }
+
+  #show(): void {
+    const held = this.#held ?? [];
+    this.#held = null;
+    const { cols, rows } = this.#options;
+    this.#noteSize(cols, rows);
+    for (const bytes of held) this.#coalescer.push(bytes);
+    if (this.#exit !== null) this.#close(this.#exit);
+    else if (!this.#paused) this.#child.resume();
+  }
+
+  #output(bytes: Buffer): void {
+    if (this.#held === null) {
+      this.#coalescer.push(bytes);
+      return;
+    }
+    this.#held.push(Buffer.from(bytes));
+    this.#heldBytes += bytes.length;
+    if (this.#heldBytes > HELD_BYTES) this.#child.pause();
+  }
+
+  #end(exit: PtyExit): TerminalEnd {
+    this.#exit = exit;
+    if (this.#held === null) this.#close(exit);
+    return { exitCode: exit.exitCode };
+  }
+
+  #close({ exitCode, signal }: PtyExit): void {
+    this.#coalescer.end();
+    // As a shell tells it: 128 and the number of the signal.
+    this.#append('x', String(exitCode ?? 128 + signal));
+  }
+
+  #noteSize(cols: number, rows: number): void {
+    const { log } = this.#options;
+    if (cols === log.cols && rows === log.rows) return;
+    this.#coalescer.flush();
+    this.#append('r', `${cols}x${rows}`);
+  }
+
+  /** A terminal may outlive its recording for a moment: what it prints then is nobody's any more. */
+  #append(code: FrameCode, data: string): void {
+    const { log } = this.#options;
+    if (!log.closed) log.append(code, data);
+  }
+
+  /** As the kernel gives it to a reader in our own pid namespace. */
+  #foregroundGroup(): number | null {
+    if (this.#exit !== null) return null;
+    const group = statOf(this.#child.pid)?.foregroundGroup ?? 0;
+    return group > 1 ? group : null;
+  }
+
+  /** The group of the shell, or that of what is around the sandbox: so it is before an interactive shell has made its own. */
+  #isShell(group: number): boolean {
+    this.#shell ??= this.#init === null ? this.#child.pid : firstChildOf(this.#init);
+    const shell = this.#shell === null ? undefined : statOf(this.#shell)?.group;
+    return group === shell || group === statOf(this.#child.pid)?.group;
+  }
+}
+
+function spawned(options: ConstructorParameters<typeof PtyChild>[0]): PtyChild {
+  try {
+    return new PtyChild(options);
+  } catch {
+    throw new Fault(
+      'SANDBOX_UNAVAILABLE',
+      'The host gives out no pseudo terminal, so nothing ran. See slotcast doctor.',
+    );
+  }
+}

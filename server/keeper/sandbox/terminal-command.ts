@@ -1,0 +1,112 @@
+// The sandbox of a slot's terminal as a command line for node-pty, which hands no descriptors on: sh opens them as the gateway, before it drops to the slot's user.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { FDS } from './args.ts';
+import { bareEnv, barePath, launchPath, refuseRoot, type SandboxSpec, sandboxData } from './launch.ts';
+import { hardLimits, innerLimit, outerLimit } from './limit.ts';
+import { BASE_ENV, SHOWN } from './policy.ts';
+import { explain, hiddenPaths, type Reason } from './reason.ts';
+import { TERMINAL_INIT } from './runner.ts';
+import { parseStatus, type SandboxStatus } from './status.ts';
+
+export interface TerminalCommandSpec extends SandboxSpec {
+  /** What runs on the pty, as the payload sees it. */
+  readonly argv: readonly string[];
+  /** Beside PATH HOME LANG TERM. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+export interface TerminalCommand {
+  readonly file: string;
+  readonly args: string[];
+  readonly cwd: string;
+  /** The whole environment for the spawn. */
+  readonly env: Record<string, string>;
+  /** childPid is pid 1 of the sandbox on the host: SIGKILL to it ends everything. Both null: nothing ran (yet). Always so under --sandbox none. */
+  status(): SandboxStatus;
+  /** Why nothing ran, out of what stood on the pty. */
+  explain(text: string): Reason;
+  /** Removes the files behind it; after the terminal has started or ended. The status is kept as it was last. */
+  close(): void;
+}
+
+/** Under --sandbox none the paths of the sandbox are turned into the host's, in argv and env. Throws SANDBOX_UNAVAILABLE when it would run as root. */
+export function terminalCommand(spec: TerminalCommandSpec): TerminalCommand {
+  refuseRoot(spec.place);
+  return spec.policy.sandbox === 'bwrap' ? sandboxed(spec) : bare(spec);
+}
+
+/** "$1" to "$6" are the files, the rest is the command. */
+const OPEN_FILES = `exec ${FDS.args}<"$1" ${FDS.seccomp}<"$2" ${FDS.status}>"$3" ${FDS.passwd}<"$4" ${FDS.group}<"$5" ${FDS.hosts}<"$6"; shift 6; exec "$@"`;
+
+function sandboxed(spec: TerminalCommandSpec): TerminalCommand {
+  const { policy, place, argv } = spec;
+  const dir = mkdtempSync(join(tmpdir(), 'slotcast-terminal-'));
+  const files = {
+    ...sandboxData({ ...spec, terminal: true, env: { ...BASE_ENV, ...spec.env } }),
+    status: Buffer.alloc(0),
+  };
+  for (const [name, bytes] of Object.entries(files)) writeFileSync(join(dir, name), bytes, { mode: 0o600 });
+  const names = ['args', 'seccomp', 'status', 'passwd', 'group', 'hosts'].map((name) => join(dir, name));
+  const hard = hardLimits();
+  let last: SandboxStatus = { childPid: null, exitCode: null };
+  let open = true;
+  const status = (): SandboxStatus => {
+    if (open) last = parseStatus(readFileSync(join(dir, 'status'), 'latin1'));
+    return last;
+  };
+  return {
+    file: '/bin/sh',
+    args: [
+      ...['-c', OPEN_FILES, 'sh', ...names],
+      ...drop(spec),
+      ...outerLimit(policy.limits, { ownUser: place.identity !== null, hard }),
+      ...['bwrap', '--args', String(FDS.args), '--'],
+      ...innerLimit(policy.limits, hard),
+      ...TERMINAL_INIT,
+      ...argv,
+    ],
+    cwd: '/',
+    env: { PATH: launchPath() },
+    status,
+    explain: (text) => explain(text, { ...hiddenPaths(policy, place), [dir]: '(a host path)' }),
+    close: () => {
+      if (!open) return;
+      status();
+      open = false;
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+function bare(spec: TerminalCommandSpec): TerminalCommand {
+  const { policy, place, argv } = spec;
+  const onHost = (text: string): string =>
+    text.replaceAll(SHOWN.spool, place.spool).replaceAll(SHOWN.workspace, place.workspace);
+  const env = Object.fromEntries(Object.entries(spec.env).map(([name, value]) => [name, onHost(value)]));
+  const [file = '', ...args] = [
+    ...drop(spec),
+    ...outerLimit(policy.limits, { ownUser: place.identity !== null, hard: hardLimits() }),
+    ...argv.map(onHost),
+  ];
+  return {
+    file,
+    args,
+    cwd: barePath(place, SHOWN.workspace),
+    env: { ...bareEnv(place), ...env },
+    status: () => ({ childPid: null, exitCode: null }),
+    explain: (text) => explain(text, hiddenPaths(policy, place)),
+    close: () => {},
+  };
+}
+
+/** A pty's child starts as the gateway; bwrap and all below it are the slot's user, without capabilities to get back. */
+function drop({ place }: TerminalCommandSpec): string[] {
+  if (place.identity === null) return [];
+  const { uid, gid } = place.identity;
+  return [
+    ...['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups'],
+    ...['--inh-caps=-all', '--bounding-set=-all', '--no-new-privs', '--'],
+  ];
+}

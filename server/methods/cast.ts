@@ -1,0 +1,33 @@
+// cast.*: recordings. A token for one slot sees the recordings of that slot only.
+import { Fault } from '../../protocol/fault.ts';
+import type { Library } from '../cast/library.ts';
+import type { Handlers, Peer } from './context.ts';
+
+type CastHandlers = Pick<Handlers, Extract<keyof Handlers, `cast.${string}`>>;
+
+export function castHandlers(library: Library): CastHandlers {
+  /** Another slot's cast is as unknown as one that never was. */
+  const allow = async (peer: Peer, cast: string): Promise<void> => {
+    if (peer.grant.slot === null) return;
+    const info = await library.info(cast).catch(() => null);
+    if (info?.slot !== peer.grant.slot) throw new Fault('CAST_NOT_FOUND');
+  };
+  return {
+    'cast.list': async (call, { peer }) => {
+      const slot = peer.grant.slot ?? call.slot;
+      return { casts: await library.list(slot === undefined ? call : { ...call, slot }) };
+    },
+    'cast.info': async ({ cast }, { peer }) => {
+      await allow(peer, cast);
+      return await library.info(cast);
+    },
+    'cast.seek': async ({ cast, time }, { peer }) => {
+      await allow(peer, cast);
+      return await library.seek(cast, time);
+    },
+    'cast.read': async ({ cast, from, to }, { peer }) => {
+      await allow(peer, cast);
+      return await library.read(cast, from, to);
+    },
+  };
+}

@@ -1,0 +1,40 @@
+// file.* and artifact.*: the workspace of the bound slot.
+import type { Pool } from '../slot/pool.ts';
+import { Workspace } from '../workspace/workspace.ts';
+import { boundSlot } from './bound.ts';
+import type { Handlers, Peer } from './context.ts';
+
+type FileHandlers = Pick<Handlers, Extract<keyof Handlers, `file.${string}` | `artifact.${string}`>>;
+
+export function fileHandlers(pool: Pool): FileHandlers {
+  const files = (peer: Peer): Workspace => workspaceOf(pool, boundSlot(pool, peer).name);
+  return {
+    'file.read': (call, { peer }) => files(peer).read(call),
+    'file.write': ({ data, encoding, ...order }, { peer }) =>
+      files(peer).write({ ...order, data: Buffer.from(data, encoding) }),
+    'file.list': (call, { peer }) => files(peer).list(call),
+    'file.stat': ({ path }, { peer }) => files(peer).stat(path),
+    'file.remove': async (call, { peer }) => {
+      await files(peer).remove(call);
+      return {};
+    },
+    'file.mkdir': async ({ path }, { peer }) => {
+      await files(peer).mkdir(path);
+      return {};
+    },
+    'file.move': async (call, { peer }) => {
+      await files(peer).move(call);
+      return {};
+    },
+    'artifact.archive': async (call, { peer, signal }) => {
+      const { data, ...count } = await files(peer).archive({ ...call, signal });
+      return { ...count, data: data.toString('base64'), encoding: 'base64' };
+    },
+  };
+}
+
+/** The files of a slot, whoever asks. */
+export function workspaceOf(pool: Pool, slot: string): Workspace {
+  const { workspace, identity } = pool.get(slot).place;
+  return new Workspace({ root: workspace, owner: identity });
+}

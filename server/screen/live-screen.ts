@@ -1,0 +1,254 @@
+// The screen of a lease that lives: a lazy cursor on the frame log. No emulator runs until somebody asks for the screen, a program asks the
+// terminal something, or frames would be lost; it never slows the log, and each query is answered once, here and nowhere else.
+import type { NumberedFrame } from '../../protocol/frame.ts';
+import type { TerminalCapture } from '../../protocol/terminal.ts';
+import { type Clock, systemClock, type Timer } from '../keeper/clock.ts';
+import { type FrameLog, RING_BYTES } from '../keeper/frame-log.ts';
+import { Emulator, type ScreenModes } from './emulator.ts';
+import { worthFeeding } from './feed.ts';
+import { OutputScan } from './output-scan.ts';
+
+/** Lines kept above the screen: what terminal.capture can give as history. */
+export const SCROLLBACK_LINES = 1000;
+/** An emulator with its history takes up to 3 MB; a snapshot of it 100 KB, for 10 ms of work each way. */
+const IDLE_MS = 60_000;
+/** Longest stretch of parsing before others get their turn. */
+const SLICE_MS = 8;
+/** Unparsed output at which the emulator catches up although nobody asks: half of the ring, so that nothing is lost. */
+const MAX_BACKLOG_BYTES = RING_BYTES / 2;
+/** The same while somebody watches, so that the next one to come waits a few milliseconds only. */
+const WATCHED_BACKLOG_BYTES = RING_BYTES / 8;
+/** What the ring counts for a frame beside its data. */
+const FRAME_BYTES = 64;
+/** An answer that comes later would be typed into whatever runs by then. */
+const REPLY_WINDOW_MS = 5000;
+
+/** The screen as of a frame; what follows in the log has seq + 1. */
+export interface ScreenState {
+  readonly seq: number;
+  readonly timeMs: number;
+  readonly cols: number;
+  readonly rows: number;
+  readonly ansi: string;
+}
+
+export interface LiveScreenOptions {
+  /** Gets the answers to terminal queries, for the pty. */
+  readonly reply: (data: string) => void;
+  /** How long an emulator that nobody uses is kept. */
+  readonly idleMs?: number;
+  readonly clock?: Pick<Clock, 'after'>;
+}
+
+interface Waiter {
+  readonly seq: number;
+  readonly resolve: () => void;
+}
+
+type Checkpoint = Pick<ScreenState, 'cols' | 'rows' | 'ansi'>;
+
+export class LiveScreen {
+  readonly #log: FrameLog;
+  readonly #options: LiveScreenOptions;
+  readonly #scan = new OutputScan();
+  readonly #subscription: { close(): void };
+  /** Last frame that was looked at, and last one that the emulator, or the checkpoint, has taken in. */
+  #scanned: number;
+  #seq: number;
+  #timeMs: number;
+  #backlogBytes = 0;
+  /** The emulator is to come at least as far as this by itself. */
+  #goal = 0;
+  #lastExit = 0;
+  #emulator: Emulator | null = null;
+  #checkpoint: Checkpoint;
+  #state: ScreenState | null = null;
+  #current: NumberedFrame | null = null;
+  #waiters: Waiter[] = [];
+  #holds = 0;
+  #isPumping = false;
+  #idle: Timer | null = null;
+  #closed = false;
+
+  /** Made right after the log, before its first resize. */
+  constructor(log: FrameLog, options: LiveScreenOptions) {
+    this.#log = log;
+    this.#options = options;
+    this.#scanned = log.firstSeq - 1;
+    this.#seq = this.#scanned;
+    this.#timeMs = log.lastTimeMs;
+    this.#checkpoint = { cols: log.cols, rows: log.rows, ansi: '' };
+    this.#subscription = log.listen((frame) => frame !== null && this.#scanFrame(frame));
+    const before = log.read(this.#seq, Number.POSITIVE_INFINITY);
+    if (!('from' in before)) for (const frame of before) this.#scanFrame(frame);
+  }
+
+  /** What the program in the terminal calls itself; without control characters. */
+  get title(): string {
+    return this.#scan.title;
+  }
+
+  /** Whether a full-screen program has the terminal. Told from the output alone, without an emulator. */
+  get alternateScreen(): boolean {
+    return this.#scan.alternateScreen;
+  }
+
+  /** Whether an emulator runs now. */
+  get isEmulating(): boolean {
+    return this.#emulator !== null;
+  }
+
+  /** The screen as of the newest frame at the time of the call, or a newer one: read the log after its seq. */
+  async state(): Promise<ScreenState> {
+    const emulator = await this.#caughtUp();
+    const known = this.#state;
+    const timeMs = this.#seq < this.#log.lastSeq || this.#log.closed ? this.#timeMs : this.#log.timeMs();
+    if (known !== null && known.seq === this.#seq) return { ...known, timeMs };
+    const { cols, rows } = emulator;
+    this.#state = { seq: this.#seq, timeMs, cols, rows, ansi: emulator.snapshot() };
+    return this.#state;
+  }
+
+  /** The screen for an agent, with up to `history` lines above it (at most SCROLLBACK_LINES are there). */
+  async capture(ask: { history: number; format: 'text' | 'ansi' }): Promise<TerminalCapture> {
+    const emulator = await this.#caughtUp();
+    const { cols, rows, cursor, title, modes } = emulator;
+    const text = ask.format === 'ansi' ? emulator.ansi(ask.history) : emulator.text(ask.history);
+    return { text, cols, rows, cursor, title, alternateScreen: modes.alternateScreen, seq: this.#seq };
+  }
+
+  async modes(): Promise<ScreenModes> {
+    return (await this.#caughtUp()).modes;
+  }
+
+  /** Keeps the emulator close behind the output until it is closed. */
+  acquire(): { close(): void } {
+    this.#holds++;
+    let open = true;
+    return {
+      close: () => {
+        if (!open) return;
+        open = false;
+        this.#holds--;
+        this.#touch();
+      },
+    };
+  }
+
+  /** Nothing is answered or parsed any more; who waits gets the screen as it stands. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#subscription.close();
+    this.#idle?.cancel();
+    this.#resolve(Number.POSITIVE_INFINITY);
+    this.#drop();
+  }
+
+  /** Looks at each frame once, in passing. */
+  #scanFrame(frame: NumberedFrame): void {
+    this.#scanned = frame.seq;
+    this.#backlogBytes += frame.data.length + FRAME_BYTES;
+    if (frame.code === 'o' && this.#scan.take(frame.data)) this.#goal = frame.seq;
+    if (frame.code === 'x') this.#lastExit = frame.seq;
+    const limit = this.#holds > 0 ? WATCHED_BACKLOG_BYTES : MAX_BACKLOG_BYTES;
+    if (this.#backlogBytes > limit) this.#goal = frame.seq;
+    if (this.#goal > this.#seq) this.#pump();
+  }
+
+  /** The emulator with every frame in it that is in the log at the time of the call. */
+  async #caughtUp(): Promise<Emulator> {
+    const goal = this.#log.lastSeq;
+    if (this.#current === null) this.#consume();
+    if (this.#seq < goal && !this.#closed) {
+      await new Promise<void>((resolve) => {
+        this.#waiters.push({ seq: goal, resolve });
+        this.#pump();
+      });
+    }
+    this.#touch();
+    return this.#awake();
+  }
+
+  /** Catches up in slices until everybody who waits has what he asked for. */
+  #pump(): void {
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    setImmediate(() => {
+      this.#isPumping = false;
+      if (this.#closed) return;
+      this.#consume();
+      this.#resolve(this.#seq);
+      if (this.#goal > this.#seq || this.#waiters.length > 0) this.#pump();
+      else this.#touch();
+    });
+  }
+
+  #resolve(seq: number): void {
+    const ready = this.#waiters.filter((waiter) => waiter.seq <= seq);
+    this.#waiters = this.#waiters.filter((waiter) => waiter.seq > seq);
+    for (const waiter of ready) waiter.resolve();
+  }
+
+  /** Feeds what is in the log, for one slice at most. */
+  #consume(): void {
+    if (this.#closed || this.#seq === this.#log.lastSeq) return;
+    const emulator = this.#awake();
+    const deadline = performance.now() + SLICE_MS;
+    for (const frame of worthFeeding(emulator, this.#unparsed(emulator))) {
+      this.#current = frame;
+      emulator.feed(frame);
+      this.#seq = frame.seq;
+      this.#timeMs = frame.timeMs;
+      if (performance.now() >= deadline) break;
+    }
+    this.#current = null;
+    this.#backlogBytes = this.#seq === this.#scanned ? 0 : this.#backlogBytes;
+  }
+
+  #unparsed(emulator: Emulator): readonly NumberedFrame[] {
+    const read = this.#log.read(this.#seq, Number.POSITIVE_INFINITY);
+    if (!('from' in read)) return read;
+    // Frames are gone: CAN ends whatever sequence they cut, and the size is taken from the log.
+    emulator.restore('\x18');
+    emulator.resize(this.#log.cols, this.#log.rows);
+    this.#seq = read.to;
+    return this.#unparsed(emulator);
+  }
+
+  #awake(): Emulator {
+    if (this.#emulator !== null) return this.#emulator;
+    const { cols, rows, ansi } = this.#checkpoint;
+    const onReply = (data: string): void => this.#reply(data);
+    this.#emulator = new Emulator({ cols, rows, scrollback: SCROLLBACK_LINES, onReply });
+    this.#emulator.restore(ansi);
+    return this.#emulator;
+  }
+
+  #reply(data: string): void {
+    const frame = this.#current;
+    if (frame === null || this.#closed || frame.seq < this.#lastExit) return;
+    if (this.#log.timeMs() - frame.timeMs <= REPLY_WINDOW_MS) this.#options.reply(data);
+  }
+
+  /** Used just now: the emulator stays for a while. */
+  #touch(): void {
+    if (this.#closed) return;
+    this.#idle?.cancel();
+    const { clock = systemClock, idleMs = IDLE_MS } = this.#options;
+    this.#idle = clock.after(idleMs, () => {
+      if (this.#holds === 0 && this.#waiters.length === 0 && !this.#isPumping) this.#drop();
+    });
+  }
+
+  /** Keeps what the emulator knows as text, its history too, and lets it go. */
+  #drop(): void {
+    const emulator = this.#emulator;
+    if (emulator === null) return;
+    const { cols, rows } = emulator;
+    this.#checkpoint = { cols, rows, ansi: emulator.snapshot(SCROLLBACK_LINES) };
+    this.#state = null;
+    this.#emulator = null;
+    emulator.close();
+  }
+}

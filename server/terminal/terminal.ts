@@ -1,0 +1,209 @@
+// The slot's terminal: one for a lease, with a shell that is started on demand and may end and be started anew.
+// It never lets two commands run at a time, and types nothing before the shell's first prompt.
+import type { Call, Result } from '../../protocol/contract.ts';
+import { Fault } from '../../protocol/fault.ts';
+import { dependsOnMode, keyBytes } from '../../protocol/key.ts';
+import type { Network, SlotInfo } from '../../protocol/slot.ts';
+import type { TerminalRunResult } from '../../protocol/terminal.ts';
+import type { FrameLog } from '../keeper/frame-log.ts';
+import type { Keeper, SlotPlace } from '../keeper/keeper.ts';
+import type { LiveScreen } from '../screen/live-screen.ts';
+import { run } from './run.ts';
+import { RunMarker } from './run-marker.ts';
+import { Shell } from './shell.ts';
+import { Turn } from './turn.ts';
+import { wait } from './wait.ts';
+
+/** What a list shows of a command. */
+const SHOWN_CHARS = 1000;
+
+export interface TerminalOptions {
+  readonly keeper: Keeper;
+  readonly place: SlotPlace;
+  readonly network: Network;
+  readonly log: FrameLog;
+  readonly screen: LiveScreen;
+  /** Told when info() or running have changed. */
+  readonly changed?: () => void;
+}
+
+interface Size {
+  readonly cols: number;
+  readonly rows: number;
+}
+
+export class Terminal {
+  /** The command that runs now, cut for people; null when none does. */
+  running: string | null = null;
+  readonly #options: TerminalOptions;
+  readonly #turn = new Turn();
+  #shell: Shell | null = null;
+  #starting: Promise<Shell> | null = null;
+  #size: Size;
+  #env: Readonly<Record<string, string>> = {};
+  #title = '';
+  #runs = 0;
+  #scripts = 0;
+  #input: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  constructor(options: TerminalOptions) {
+    this.#options = options;
+    this.#size = { cols: options.log.cols, rows: options.log.rows };
+  }
+
+  /** For the list of slots; null when there is no shell. */
+  info(): SlotInfo['terminal'] {
+    return this.#shell === null ? null : { ...this.#size, title: this.#title };
+  }
+
+  /** Starts the shell when it is not there. Fault SANDBOX_UNAVAILABLE. */
+  async start(call: Call<'terminal.start'>): Promise<Result<'terminal.start'>> {
+    const started = this.#shell === null && this.#starting === null;
+    if (started) {
+      this.#size = { cols: call.cols, rows: call.rows };
+      this.#env = call.env ?? {};
+    }
+    await this.#ready();
+    return { ...this.#size, started };
+  }
+
+  /** Runs a script to its end, after those that were asked for before. Faults TERMINAL_BUSY, CANCELLED, SANDBOX_UNAVAILABLE. */
+  async run(call: Call<'terminal.run'>, signal: AbortSignal): Promise<TerminalRunResult> {
+    const release = await this.#turn.take(signal);
+    try {
+      return await this.#run(call, signal);
+    } finally {
+      release();
+    }
+  }
+
+  async write(data: string): Promise<void> {
+    await this.#typed(async (shell) => shell.type(data));
+  }
+
+  /** Keys in tmux notation. */
+  async keys(keys: readonly string[]): Promise<void> {
+    await this.#typed(async (shell) => {
+      const asks = keys.some(dependsOnMode);
+      const mode = asks ? await this.#options.screen.modes() : { applicationCursor: false };
+      shell.type(keys.map((key) => keyBytes(key, mode)).join(''));
+    });
+  }
+
+  /** The answer of the screen to a query of a program; not typing. */
+  reply(data: string): void {
+    this.#shell?.send(data);
+  }
+
+  async resize(size: Call<'terminal.resize'>): Promise<Result<'terminal.resize'>> {
+    const shell = await this.#ready();
+    const { cols, rows } = size;
+    if (cols !== this.#size.cols || rows !== this.#size.rows) {
+      this.#size = { cols, rows };
+      shell.resize(cols, rows);
+      this.#changed();
+    }
+    return { cols, rows };
+  }
+
+  async capture(call: Call<'terminal.capture'>): Promise<Result<'terminal.capture'>> {
+    await this.#ready();
+    return await this.#options.screen.capture(call);
+  }
+
+  /** Faults TERMINAL_ENDED, CANCELLED. */
+  async wait(call: Call<'terminal.wait'>, signal: AbortSignal): Promise<Result<'terminal.wait'>> {
+    const shell = await this.#ready();
+    const { log, screen } = this.#options;
+    return await wait({ shell, log, screen }, call, signal);
+  }
+
+  /** Ends the shell and all that runs in it; the next call starts a new one. */
+  async stop(): Promise<Result<'terminal.stop'>> {
+    await this.#starting?.catch(() => undefined);
+    const end = await this.#shell?.kill();
+    return { exitCode: end?.exitCode ?? null };
+  }
+
+  /** As stop, and no shell is started any more. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.stop();
+  }
+
+  async #run(call: Call<'terminal.run'>, signal: AbortSignal): Promise<TerminalRunResult> {
+    const { command, timeoutMs, maxOutputBytes } = call;
+    const shell = await this.#ready();
+    const marker = new RunMarker(this.#options.log);
+    const begins = (): void => {
+      marker.begin(`r${++this.#runs}`, command);
+      this.running = command.slice(0, SHOWN_CHARS);
+      this.#changed();
+    };
+    const newId = () => String(++this.#scripts);
+    try {
+      const result = await run(shell, {
+        command,
+        timeoutMs,
+        maxOutputBytes,
+        cols: this.#size.cols,
+        signal,
+        newId,
+        begins,
+      });
+      marker.end(result);
+      return result;
+    } finally {
+      marker.end(null);
+      if (this.running !== null) {
+        this.running = null;
+        this.#changed();
+      }
+    }
+  }
+
+  /** Types in the order of the calls, also when one of them has to ask for something first. */
+  async #typed(act: (shell: Shell) => Promise<void>): Promise<void> {
+    const turn = this.#input.then(async () => act(await this.#ready()));
+    this.#input = turn.catch(() => undefined);
+    await turn;
+  }
+
+  /** The shell, at its first prompt at least. */
+  async #ready(): Promise<Shell> {
+    if (this.#closed) throw new Fault('LEASE_LOST');
+    if (this.#shell !== null) return this.#shell;
+    this.#starting ??= this.#start().finally(() => {
+      this.#starting = null;
+    });
+    return await this.#starting;
+  }
+
+  async #start(): Promise<Shell> {
+    const { keeper, place, network, log, screen } = this.#options;
+    const shell = await Shell.start({ keeper, place, network, log, screen, ...this.#size, env: this.#env });
+    this.#shell = shell;
+    this.#title = screen.title;
+    shell.listen((event) => {
+      if (event.kind === 'end') this.#ended(shell);
+      else if (screen.title !== this.#title) {
+        this.#title = screen.title;
+        this.#changed();
+      }
+    });
+    if (shell.end !== null) this.#ended(shell);
+    this.#changed();
+    return shell;
+  }
+
+  #ended(shell: Shell): void {
+    if (this.#shell !== shell) return;
+    this.#shell = null;
+    this.#changed();
+  }
+
+  #changed(): void {
+    this.#options.changed?.();
+  }
+}

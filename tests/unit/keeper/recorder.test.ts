@@ -1,0 +1,191 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { readFile, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, expect, test } from 'vitest';
+import { CastDecoder, type CastHeader } from '../../../protocol/asciicast.ts';
+import type { Clock } from '../../../server/keeper/clock.ts';
+import { systemClock } from '../../../server/keeper/clock.ts';
+import { FrameLog } from '../../../server/keeper/frame-log.ts';
+import { Recorder, type RecorderOptions } from '../../../server/keeper/recorder.ts';
+import { ManualClock } from './manual-clock.ts';
+import { eventsOf, outputOf, readCast, scratch } from './scratch.ts';
+import { until } from './until.ts';
+
+const header: CastHeader = { version: 3, cols: 80, rows: 24 };
+const closers: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+async function record(
+  clock: Clock,
+  options: Partial<RecorderOptions> & { directory?: string; ringBytes?: number } = {},
+) {
+  const path = join(options.directory ?? (await scratch()), 'one.cast');
+  const { ringBytes } = options;
+  const log = new FrameLog({
+    cast: 'cast_1',
+    cols: 80,
+    rows: 24,
+    now: clock.now.bind(clock),
+    ...(ringBytes === undefined ? {} : { ringBytes }),
+  });
+  const failures: unknown[] = [];
+  const recorder = await Recorder.open({
+    log,
+    path,
+    header,
+    clock,
+    recordInput: false,
+    isCommand: (label) => label.startsWith('$ '),
+    failed: (error) => void failures.push(error),
+    ...options,
+  });
+  closers.push(() => recorder.close());
+  return { path, log, recorder, failures };
+}
+
+const written = async (path: string): Promise<[string, string][]> => eventsOf(await readCast(path));
+
+test('the file is there from the start, for its owner alone, and is not begun twice', async () => {
+  const { path } = await record(systemClock);
+  expect((await stat(path)).mode & 0o777).toBe(0o600);
+  expect(await readCast(path)).toMatchObject([{ kind: 'header', header }]);
+  const directory = join(path, '..');
+  await expect(record(systemClock, { directory })).rejects.toMatchObject({ code: 'EEXIST' });
+});
+
+test('a frame is in the file within a moment, without the end of the recording', async () => {
+  const { path, log } = await record(systemClock);
+  log.append('o', 'hello');
+  await until(async () => (await written(path)).length === 1, 'the frame is written', 1000);
+});
+
+test('frames of a moment are written together, a marker at once', async () => {
+  const clock = new ManualClock();
+  const { path, log } = await record(clock);
+  for (let count = 0; count < 100; count++) {
+    log.append('o', `${count}`);
+    clock.advance(0.4);
+  }
+  expect(await written(path)).toHaveLength(0);
+  log.append('m', '$ make');
+  clock.advance(0);
+  await until(async () => (await written(path)).length === 101, 'the marker and what was before it');
+});
+
+test('the seal says how long, how many frames and commands', async () => {
+  const clock = new ManualClock();
+  const { path, log, recorder } = await record(clock);
+  log.append('m', '$ make');
+  clock.advance(1500);
+  log.append('o', 'x');
+  clock.advance(750.4);
+  log.append('m', 'slot reset');
+  log.close();
+  await recorder.close();
+  const items = await readCast(path);
+  expect(items.at(-1)).toMatchObject({ kind: 'seal', seal: { duration: 2.25, frames: 3, commands: 1 } });
+  expect(items.filter((item) => item.kind === 'event').map((item) => item.timeMs)).toEqual([0, 1500, 2250]);
+});
+
+test('closing twice seals once', async () => {
+  const { path, recorder } = await record(systemClock);
+  await Promise.all([recorder.close(), recorder.close()]);
+  await recorder.close();
+  expect((await readFile(path, 'utf8')).match(/# slotcast end/g)).toHaveLength(1);
+});
+
+test('what is typed is recorded only if wanted', async () => {
+  for (const recordInput of [false, true]) {
+    const { path, log, recorder } = await record(systemClock, { recordInput });
+    log.append('i', 'secret');
+    await recorder.close();
+    expect((await readFile(path, 'utf8')).includes('secret')).toBe(recordInput);
+  }
+});
+
+test('no frame is lost that the log has evicted before it was written', async () => {
+  const { path, log, recorder } = await record(systemClock, { ringBytes: 1000 });
+  const data = Array.from({ length: 300 }, (_, index) => `${index} ${'x'.repeat(10_000)}`);
+  for (const text of data) log.append('o', text);
+  expect(log.firstSeq).toBe(300);
+  await recorder.close();
+  expect(outputOf(await readCast(path))).toBe(data.join(''));
+});
+
+test('what prints faster than the disk takes it is paused above 1 MiB and goes on below 256 KiB', async () => {
+  const { log, recorder } = await record(systemClock);
+  const calls: string[] = [];
+  const source = { pause: () => void calls.push('pause'), resume: () => void calls.push('resume') };
+  recorder.pace(source);
+  for (let count = 0; count < 15; count++) log.append('o', 'x'.repeat(64 * 1024));
+  expect(calls).toEqual([]);
+  for (let count = 0; count < 3; count++) log.append('o', 'x'.repeat(64 * 1024));
+  expect(calls).toEqual(['pause']);
+  const late: string[] = [];
+  recorder.pace({ pause: () => void late.push('pause'), resume: () => void late.push('resume') });
+  expect(late).toEqual(['pause']);
+  await until(() => calls.length === 2, 'the source goes on');
+  expect(recorder.lag).toBeLessThan(256 * 1024);
+  expect([calls, late]).toEqual([
+    ['pause', 'resume'],
+    ['pause', 'resume'],
+  ]);
+});
+
+const mayMount = process.getuid?.() === 0;
+
+/** A file system of 1 MiB. */
+async function smallDisk(): Promise<string> {
+  const directory = join(await scratch(), 'disk');
+  mkdirSync(directory);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'slotcast-test', directory]);
+  closers.unshift(() => execFileSync('umount', [directory]));
+  return directory;
+}
+
+test.skipIf(!mayMount)(
+  'on a full disk the slot goes on; with room again the recording says what is missing',
+  async () => {
+    const directory = await smallDisk();
+    const { path, log, recorder, failures } = await record(systemClock, { directory });
+    log.append('o', 'before');
+    await until(async () => (await written(path)).length === 1, 'the first frame is written');
+    const ballast = join(directory, 'ballast');
+    try {
+      writeFileSync(ballast, Buffer.alloc(2 * 1024 * 1024));
+    } catch {}
+    const big = 'x'.repeat(8000);
+    log.append('o', `lost 2 ${big}`);
+    await until(() => failures.length === 1 && recorder.lag === 0, 'writing fails');
+    log.append('o', `lost 3 ${big}`);
+    await until(() => recorder.lag === 0, 'it is given up');
+    await rm(ballast);
+    log.append('o', 'after');
+    await until(async () => (await written(path)).length === 3, 'writing works again');
+    await recorder.close();
+    const items = await readCast(path);
+    expect(items.slice(1, -1)).toMatchObject([
+      { kind: 'event', seq: 1, data: 'before' },
+      { kind: 'gap', gap: { from: 2, to: 3 } },
+      { kind: 'event', seq: 4, data: 'after' },
+      { kind: 'event', seq: 5, code: 'm', data: '2 frames are missing here: the recording could not be written' },
+    ]);
+    expect(items.at(-1)).toMatchObject({ kind: 'seal', seal: { frames: 3 } });
+    expect(failures).toMatchObject([{ code: 'ENOSPC' }]);
+  },
+);
+
+test.skipIf(!mayMount)('a recording that ends on a full disk has whole lines only', async () => {
+  const directory = await smallDisk();
+  const { path, log, recorder } = await record(systemClock, { directory });
+  for (let count = 0; count < 40; count++) log.append('o', 'y'.repeat(60_000));
+  log.close();
+  await recorder.close();
+  const bytes = await readFile(path);
+  expect(bytes.at(-1)).toBe(10);
+  expect(() => [...new CastDecoder().decode(bytes)]).not.toThrow();
+});
