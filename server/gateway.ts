@@ -21,7 +21,7 @@ import { Metrics, metricsRoute } from './http/metrics.ts';
 import { pageRoutes, readPageFiles } from './http/page-route.ts';
 import { sessionRoutes } from './http/session-route.ts';
 import { tokenRoutes } from './http/token-route.ts';
-import { LocalKeeper } from './keeper/local-keeper.ts';
+import { castDirectory, LocalKeeper } from './keeper/local-keeper.ts';
 import { castHandlers } from './methods/cast.ts';
 import type { Handlers } from './methods/context.ts';
 import { execHandlers } from './methods/exec.ts';
@@ -154,10 +154,7 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
     maxProcesses,
     failed: (slot, error) => log.error({ slot: slot.name, err: error }, 'slot failed'),
   });
-  const library = new Library({
-    dataDir: config.dataDir,
-    live: (cast) => pool.all().find(({ lease }) => lease?.cast === cast)?.lease?.log ?? null,
-  });
+  const library = new Library({ dir: castDirectory(config.dataDir), live: (cast) => liveCast(pool, keeper, cast) });
   const followers = new Followers(sandboxed);
   const handlers: Handlers = {
     ...serverHandlers({ version, capabilities: () => keeper.capabilities(), limits: keeper.limits }),
@@ -203,6 +200,12 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
     draining = true;
   };
   return { pool, endpoint, server: httpServer({ app, upgrade: endpoint.upgrade }), drain };
+}
+
+/** A cast whose lease goes on, as the library sees it. */
+function liveCast(pool: Pool, keeper: LocalKeeper, cast: string) {
+  const lease = pool.all().find((slot) => slot.lease?.cast === cast)?.lease ?? null;
+  return lease && { durationMs: lease.log.timeMs(), flush: () => keeper.flushLog(cast) };
 }
 
 function keeperOptions(config: Config, log: Logger) {

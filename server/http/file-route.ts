@@ -7,7 +7,7 @@ import { sha256 } from '../../protocol/file.ts';
 import type { Gate } from '../auth/gate.ts';
 import { type HttpContext, type HttpEnv, needs, slotOf } from './env.ts';
 import { type Facts, type Part, partHeaders, partOf } from './range.ts';
-import { downloadHeaders, streamReply } from './stream-reply.ts';
+import { askedBy, downloadHeaders, streamReply } from './stream-reply.ts';
 
 /** The part of a workspace that is used here. */
 export interface FileSource {
@@ -77,12 +77,6 @@ export function fileRoutes({ gate, workspace, maxUploadBytes = MAX_UPLOAD_BYTES 
 
   return app;
 }
-
-const askedBy = (c: HttpContext) => ({
-  range: c.req.header('range'),
-  ifRange: c.req.header('if-range'),
-  ifNoneMatch: c.req.header('if-none-match'),
-});
 
 /** What stands behind `/files/`, decoded once. */
 function pathOf(c: HttpContext): string {

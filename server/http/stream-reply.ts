@@ -1,6 +1,7 @@
 // Replies whose body flows: a reader that goes away ends its source, and HEAD opens none.
 import { Readable } from 'node:stream';
 import type { HttpContext } from './env.ts';
+import type { Asked } from './range.ts';
 import { FOREIGN_POLICY } from './security-header.ts';
 
 export interface StreamReply {
@@ -17,6 +18,12 @@ export function streamReply(c: HttpContext, { status, headers, stream }: StreamR
   const body = sendsBody ? (Readable.toWeb(stream) as ReadableStream<Uint8Array>) : null;
   return new Response(body, { status, headers });
 }
+
+export const askedBy = (c: HttpContext): Asked => ({
+  range: c.req.header('range'),
+  ifRange: c.req.header('if-range'),
+  ifNoneMatch: c.req.header('if-none-match'),
+});
 
 /** For bytes that a payload chose: saved under this name, never shown in the gateway's origin. */
 export function downloadHeaders(mime: string, name: string): Record<string, string> {

@@ -130,6 +130,8 @@ export interface Keeper {
   emptyPlace(place: SlotPlace): Promise<void>;
   /** Begins the numbered frame log of a lease and its recording. */
   openLog(spec: LogSpec): Promise<FrameLog>;
+  /** Resolves when the recording has every frame so far. */
+  flushLog(cast: string): Promise<void>;
   /** Writes out and seals the recording; the log gets no frame after it. */
   closeLog(cast: string): Promise<void>;
   startProcess(spec: { place: SlotPlace; network: Network; order: ProcessOrder }): Promise<KeptProcess>;

@@ -56,6 +56,9 @@ export class Recorder {
   #queue: NumberedFrame[] = [];
   #queuedChars = 0;
   #writingChars = 0;
+  /** Number of the last frame in the queue so far, and of the last one written or given up. */
+  #takenSeq = 0;
+  #settledSeq = 0;
   #timer: Timer | null = null;
   #writing: Promise<void> | null = null;
   #closing: Promise<void> | null = null;
@@ -91,6 +94,20 @@ export class Recorder {
     return this.#queuedChars + this.#writingChars;
   }
 
+  /** Commands that began, as far as they are in the file. */
+  get commands(): number {
+    return this.#commands;
+  }
+
+  /** Resolves when the file has every frame so far, or has been found not to take it. */
+  async flush(): Promise<void> {
+    const last = this.#takenSeq;
+    while (this.#settledSeq < last) {
+      this.#flush();
+      await this.#writing;
+    }
+  }
+
   /** Pauses the source whenever too much is not written yet. */
   pace(source: Pausable): Subscription {
     this.#sources.add(source);
@@ -107,6 +124,7 @@ export class Recorder {
   #take(frame: NumberedFrame): void {
     if (frame.code === 'i' && !this.#options.recordInput) return;
     this.#queue.push(frame);
+    this.#takenSeq = frame.seq;
     this.#queuedChars += weight(frame);
     this.#adjustPace();
     if (this.#queuedChars >= FLUSH_CHARS) this.#flush();
@@ -135,6 +153,7 @@ export class Recorder {
       const batch = this.#nextBatch();
       if (batch.length === 0) return;
       await this.#write(batch);
+      this.#settledSeq = batch.at(-1)?.seq ?? this.#settledSeq;
       this.#writingChars = 0;
       this.#adjustPace();
     } while (more());

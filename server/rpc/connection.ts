@@ -12,7 +12,6 @@ import {
   type Id,
   type Incoming,
   parseEnvelope,
-  type Request,
 } from '../../protocol/envelope.ts';
 import { Fault } from '../../protocol/fault.ts';
 import { Bucket } from '../auth/bucket.ts';
@@ -20,8 +19,8 @@ import type { Context, Grant, Peer } from '../methods/context.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { Outbox, type OutboxOptions } from './outbox.ts';
 
-/** Calls at once on one connection: far more than an agent has use for, few enough to hold their replies. */
-const MAX_IN_FLIGHT = 256;
+/** Calls at once on one connection: more than an agent has use for, few enough to hold their replies. */
+const MAX_IN_FLIGHT = 1024;
 /** Messages: more than a terminal that is typed into by a program; who sends more is read more slowly. */
 const MESSAGES = { size: 20_000, perSecond: 20_000 } as const;
 
@@ -53,6 +52,7 @@ export class Connection implements Peer {
   readonly #flights = new Set<Flight>();
   readonly #flightOf = new Map<Id, Flight>();
   readonly #closing: (() => void)[] = [];
+  #turn: Promise<void> | null = null;
   #closed = false;
 
   constructor({ socket, grant, dispatcher, log, outbox }: ConnectionOptions) {
@@ -113,14 +113,18 @@ export class Connection implements Peer {
       return null;
     }
     try {
-      return encodeResult(message.id, await this.#call(message));
+      return encodeResult(message.id, await this.#fly(message.method, message.params, message.id));
     } catch (error) {
       return encodeError(message.id, error instanceof Fault ? error : tooLarge());
     }
   }
 
   async #takeNotice({ method, params }: ClientNotification): Promise<void> {
-    if (method === '$/cancelRequest') return this.#cancel(params);
+    if (method === '$/cancelRequest') {
+      if (this.#turn !== null) await this.#turn;
+      this.#cancel(params);
+      return;
+    }
     try {
       await this.#fly(method, params, null);
     } catch {
@@ -128,16 +132,14 @@ export class Connection implements Peer {
     }
   }
 
-  async #call({ id, method, params }: Request): Promise<unknown> {
-    if (this.#flightOf.has(id)) {
-      throw new Fault('INVALID_REQUEST', 'A call with this id is still running. Give every call its own id.');
-    }
-    return await this.#fly(method, params, id);
-  }
-
   async #fly(method: string, params: unknown, id: Id | null): Promise<unknown> {
+    // Many small messages come in one piece: those that are done by the next turn are not held against it.
+    if (this.#turn !== null || this.#flights.size >= MAX_IN_FLIGHT) await this.#nextTurn();
     if (this.#flights.size >= MAX_IN_FLIGHT) {
       throw new Fault('RATE_LIMITED', `${MAX_IN_FLIGHT} calls are running on this connection. Wait for one to end.`);
+    }
+    if (id !== null && this.#flightOf.has(id)) {
+      throw new Fault('INVALID_REQUEST', 'A call with this id is still running. Give every call its own id.');
     }
     const flight: Flight = { method, abort: new AbortController() };
     this.#flights.add(flight);
@@ -149,6 +151,17 @@ export class Connection implements Peer {
       this.#flights.delete(flight);
       if (id !== null) this.#flightOf.delete(id);
     }
+  }
+
+  /** Who waits for it goes on in the order of coming, and nobody who comes meanwhile overtakes. */
+  #nextTurn(): Promise<void> {
+    this.#turn ??= new Promise((resolve) => {
+      setImmediate(() => {
+        this.#turn = null;
+        resolve();
+      });
+    });
+    return this.#turn;
   }
 
   #cancel(params: unknown): void {

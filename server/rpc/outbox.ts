@@ -10,7 +10,7 @@ const LOW_BYTES = 256 * 1024;
 const FULL_BYTES = 256 * 1024 * 1024;
 /** A peer that takes nothing for so long has gone or is stuck. */
 const STUCK_MS = 30_000;
-/** A slow line is not stuck: large replies get a second more for each of so many bytes. */
+/** A slow line is not stuck: Node tells when all that waits has left, not how far it is, so more bytes get more time. */
 const SLOWEST_BYTES_PER_SECOND = 256 * 1024;
 /** How long a peer that was let go has to read why. */
 const GOODBYE_MS = 5_000;
@@ -20,6 +20,8 @@ export interface OutboxOptions {
   readonly lowBytes?: number;
   readonly fullBytes?: number;
   readonly stuckMs?: number;
+  readonly slowestBytesPerSecond?: number;
+  readonly goodbyeMs?: number;
 }
 
 export class Outbox {
@@ -36,6 +38,8 @@ export class Outbox {
       lowBytes: LOW_BYTES,
       fullBytes: FULL_BYTES,
       stuckMs: STUCK_MS,
+      slowestBytesPerSecond: SLOWEST_BYTES_PER_SECOND,
+      goodbyeMs: GOODBYE_MS,
       ...options,
     };
     socket.once('close', () => this.#ended());
@@ -64,13 +68,16 @@ export class Outbox {
 
   /** Resolves at once below the high mark, else when the low mark is reached or the connection has ended. */
   ready(): Promise<void> {
-    if (this.bytes < this.#limits.highBytes || this.#socket.readyState !== this.#socket.OPEN) return Promise.resolve();
+    const { readyState, OPEN, CLOSED } = this.#socket;
+    // On a connection that closes, streams rest until it is closed and they are told.
+    if (readyState === CLOSED || (readyState === OPEN && this.bytes < this.#limits.highBytes)) return Promise.resolve();
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   /** ws has no drain event: it tells of each message that has left. */
   readonly #sent = (): void => {
     this.#unwatch();
+    if (this.#socket.readyState !== this.#socket.OPEN) return;
     if (this.bytes > this.#limits.lowBytes) {
       if (this.bytes >= this.#limits.highBytes) this.#watch();
       return;
@@ -83,7 +90,7 @@ export class Outbox {
 
   #watch(): void {
     if (this.#stuck !== null || this.#socket.readyState !== this.#socket.OPEN) return;
-    const slowMs = (this.bytes / SLOWEST_BYTES_PER_SECOND) * 1000;
+    const slowMs = (this.bytes / this.#limits.slowestBytesPerSecond) * 1000;
     this.#stuck = setTimeout(() => this.#letGo(), this.#limits.stuckMs + slowMs);
   }
 
@@ -96,8 +103,7 @@ export class Outbox {
   #letGo(): void {
     this.#stuck = null;
     this.#socket.close(4429, 'too slow');
-    this.#wake();
-    const timer = setTimeout(() => this.#socket.terminate(), GOODBYE_MS);
+    const timer = setTimeout(() => this.#socket.terminate(), this.#limits.goodbyeMs);
     this.#socket.once('close', () => clearTimeout(timer));
   }
 

@@ -1,5 +1,6 @@
 // One slot: a place on this host that one lease at a time drives. What a lease leaves behind is gone before the next one comes.
 import { randomBytes } from 'node:crypto';
+import { endLabel, startLabel } from '../../protocol/command-mark.ts';
 import { Fault } from '../../protocol/fault.ts';
 import type { Network, SlotInfo } from '../../protocol/slot.ts';
 import { COLS, ROWS } from '../../protocol/value.ts';
@@ -144,7 +145,17 @@ export class Slot {
     const changed = () => this.#options.changed(this);
     const log = await keeper.openLog({ cast, slot: this.name, label, cols: COLS.default, rows: ROWS.default });
     const screen = new LiveScreen(log, { reply: (data) => terminal.reply(data) });
-    const terminal: Terminal = new Terminal({ keeper, place, network, log, screen, changed });
+    const mark = (text: string): void => void (log.closed || log.append('m', text));
+    const terminal: Terminal = new Terminal({
+      keeper,
+      place,
+      network,
+      log,
+      screen,
+      changed,
+      runStarted: (id, command) => mark(startLabel(id, command)),
+      runEnded: (id, result) => mark(endLabel(id, { ...(result ?? CUT_SHORT), signal: null })),
+    });
     const commands = new CommandTable({
       log,
       maxRunning: this.#options.maxProcesses,
@@ -183,6 +194,9 @@ export class Slot {
     this.#options.changed(this);
   }
 }
+
+/** How a run ends in the cast when its call was cancelled: nobody knows how it would have. */
+const CUT_SHORT = { outcome: 'lost', exitCode: null, durationMs: 0 } as const;
 
 /** Names sort by time of start; the random part keeps them unguessable enough not to collide. */
 function newCastId(): string {

@@ -4,7 +4,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { Client } from '../../client/index.ts';
+import type { Client } from '../support/mini-client.ts';
 import { startGateway, until } from '../support/gateway.ts';
 
 /** A bundle of a small repository whose test fails: it subtracts where it should add. */

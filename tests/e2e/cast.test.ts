@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import type { Client } from '../../client/index.ts';
+import type { Client } from '../support/mini-client.ts';
 import { startGateway, type TestGateway, until } from '../support/gateway.ts';
 
 let gateway: TestGateway;

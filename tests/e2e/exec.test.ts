@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Client } from '../../client/index.ts';
+import type { Client } from '../support/mini-client.ts';
 import type { Params, Result } from '../../protocol/contract.ts';
 import { startGateway, type TestGateway, until } from '../support/gateway.ts';
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { Client } from '../../client/index.ts';
+import type { Client } from '../support/mini-client.ts';
 import type { Params } from '../../protocol/contract.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 

@@ -1,6 +1,6 @@
 import { Terminal } from '@xterm/headless';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Client } from '../../client/index.ts';
+import type { Client } from '../support/mini-client.ts';
 import type { Frame } from '../../protocol/frame.ts';
 import { startGateway, type TestGateway, until } from '../support/gateway.ts';
 

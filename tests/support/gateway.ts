@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Client, connect } from '../../client/index.ts';
+import { type Client, connect } from './mini-client.ts';
 import { readConfig } from '../../server/config.ts';
 import { Gateway } from '../../server/gateway.ts';
 

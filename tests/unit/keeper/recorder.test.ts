@@ -76,6 +76,20 @@ test('frames of a moment are written together, a marker at once', async () => {
   await until(async () => (await written(path)).length === 101, 'the marker and what was before it');
 });
 
+test('a flush ends though frames keep coming, with everything up to its call in the file', async () => {
+  const { path, log, recorder } = await record(systemClock);
+  for (let count = 0; count < 20; count++) log.append('o', 'x'.repeat(50_000));
+  log.append('o', 'last');
+  const flushed = recorder.flush();
+  const flood = setInterval(() => log.append('o', 'y'.repeat(50_000)), 1);
+  closers.push(() => clearInterval(flood));
+  await flushed;
+  expect(await written(path)).toContainEqual(['o', 'last']);
+  clearInterval(flood);
+  await recorder.close();
+  await recorder.flush();
+});
+
 test('the seal says how long, how many frames and commands', async () => {
   const clock = new ManualClock();
   const { path, log, recorder } = await record(clock);

@@ -10,13 +10,22 @@ type Span = readonly [pointer: number, length: number];
 interface WasmVt {
   feed(text: string): unknown;
   resize(cols: number, rows: number): unknown;
-  getLine(row: number, cursorOn: boolean): Readonly<Record<'bg' | 'text' | 'codepoints' | 'raster_symbols' | 'vector_symbols', Span>>;
+  getLine(
+    row: number,
+    cursorOn: boolean,
+  ): Readonly<Record<'bg' | 'text' | 'codepoints' | 'raster_symbols' | 'vector_symbols', Span>>;
   getCursor(): { col: number; row: number; visible: boolean };
   getDataView(span: Span, size: number): DataView;
 }
 
-/** Bytes of one entry of each list that a line has, as the player's renderer reads them. */
-const SIZES = { bg: 8, text: 12, codepoints: 4, raster_symbols: 12, vector_symbols: 16 } as const;
+/** One entry of each list that a line has, as the player's renderer reads it: its size, and which of its bytes mean something. */
+const ENTRIES = {
+  bg: { size: 8, used: '########' },
+  text: { size: 12, used: '###########.' },
+  codepoints: { size: 4, used: '####' },
+  raster_symbols: { size: 12, used: '##..########' },
+  vector_symbols: { size: 16, used: '##..#########...' },
+} as const;
 
 interface VtModule {
   readonly Vt: { build(cols: number, rows: number, bold: boolean, logger: object): Promise<WasmVt> };
@@ -47,9 +56,14 @@ export async function playerVt(cols: number, rows: number): Promise<WasmVt> {
 export function drawn(vt: WasmVt, rows: number): string {
   const lines = Array.from({ length: rows }, (_, row) => {
     const line = vt.getLine(row, false);
-    return Object.entries(SIZES).map(([name, size]) => hex(vt.getDataView(line[name as keyof typeof SIZES], size)));
+    return Object.entries(ENTRIES).map(([name, { size, used }]) =>
+      hex(vt.getDataView(line[name as keyof typeof ENTRIES], size), used),
+    );
   });
   return JSON.stringify([lines, vt.getCursor()]);
 }
 
-const hex = (view: DataView): string => Buffer.from(view.buffer, view.byteOffset, view.byteLength).toString('hex');
+function hex(view: DataView, used: string): string {
+  const bytes = Buffer.from(view.buffer, view.byteOffset, view.byteLength);
+  return Buffer.from(bytes.filter((_, index) => used[index % used.length] === '#')).toString('hex');
+}

@@ -1,5 +1,5 @@
 // Output of real full-screen programs, recorded on a real pty with the emulator as their terminal.
-import { mkdtempSync, openSync, rmSync, closeSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { spawn } from '@lydell/node-pty';

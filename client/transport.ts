@@ -1,0 +1,172 @@
+// One WebSocket to the gateway, by `ws` in Node and by the browser's own elsewhere. It knows text, not calls, and never opens a second one.
+import { Fault } from '../protocol/fault.ts';
+import { ConnectionError } from './connection-error.ts';
+import { faultOfReply } from './refusal.ts';
+
+const PROTOCOL = 'slotcast.v1';
+/** A browser can't set headers on a WebSocket: the token goes beside the protocol. */
+const BEARER_PROTOCOL = 'slotcast.bearer.';
+/** What a handshake takes on a bad line; more means that nobody is there. */
+const HANDSHAKE_MS = 15_000;
+/** Output of 64 MiB on both streams as base64, and some more; V8's longest string is about this long. */
+const MAX_PAYLOAD_BYTES = 512 * 1024 * 1024;
+/** How long the other end has to answer a close. */
+const CLOSE_MS = 2_000;
+/** An error reply is a line of JSON. */
+const MAX_REFUSAL_CHARS = 64 * 1024;
+
+/** What the browser's WebSocket and `ws` have in common. */
+export interface Socket {
+  onopen: ((event: never) => void) | null;
+  onmessage: ((event: { data: unknown }) => void) | null;
+  onclose: ((event: { code: number; reason: string }) => void) | null;
+  onerror: ((event: never) => void) | null;
+  send(text: string): void;
+  close(code?: number, reason?: string): void;
+  pause?(): void;
+  resume?(): void;
+  terminate?(): void;
+}
+
+export type SocketConstructor = new (url: string, protocols: string[]) => Socket;
+
+export interface TransportOptions {
+  readonly url: string;
+  readonly token: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly WebSocket: SocketConstructor | undefined;
+}
+
+export interface Close {
+  /** WebSocket close code; 1006 when the line just broke. */
+  readonly code: number;
+  readonly reason: string;
+}
+
+export interface TransportListener {
+  message(text: string): void;
+  /** Called for anything that came, pings included. */
+  heard(): void;
+  /** Called once. */
+  closed(close: Close): void;
+}
+
+/** Opens a WebSocket. Rejects with the Fault that the gateway refuses by, or with a ConnectionError. */
+export async function openTransport(options: TransportOptions, listener: TransportListener): Promise<Transport> {
+  if (options.WebSocket === undefined && isNode()) return await openInNode(options, listener);
+  const WebSocket = options.WebSocket ?? (globalThis.WebSocket as SocketConstructor | undefined);
+  if (WebSocket === undefined) throw new TypeError('There is no WebSocket here: give one as the option WebSocket.');
+  if (Object.keys(options.headers).length > 0) throw new TypeError('Only in Node can headers be set on a WebSocket.');
+  const { url, token } = options;
+  const protocols = token === undefined ? [PROTOCOL] : [PROTOCOL, `${BEARER_PROTOCOL}${base64url(token)}`];
+  return await opened(new WebSocket(url, protocols), { url, listener });
+}
+
+async function openInNode(options: TransportOptions, listener: TransportListener): Promise<Transport> {
+  const { WebSocket } = await import('ws');
+  const { url, token } = options;
+  const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  const socket = new WebSocket(url, [PROTOCOL], {
+    headers: { ...options.headers, ...authorization },
+    perMessageDeflate: false,
+    maxPayload: MAX_PAYLOAD_BYTES,
+    handshakeTimeout: HANDSHAKE_MS,
+  });
+  socket.on('ping', () => listener.heard());
+  const refused = new Promise<never>((_resolve, reject) => {
+    socket.on('unexpected-response', (request, response) => {
+      let body = '';
+      const refuse = (): void => {
+        request.destroy();
+        reject(faultOfReply(response.statusCode ?? 0, body));
+      };
+      response.setEncoding('utf8');
+      response.on('data', (part: string) => {
+        body = (body + part).slice(0, MAX_REFUSAL_CHARS);
+      });
+      response.once('end', refuse).once('error', refuse);
+    });
+  });
+  // Its types name events of their own, which have the same fields.
+  return await Promise.race([opened(socket as unknown as Socket, { url, listener }), refused]);
+}
+
+function opened(socket: Socket, { url, listener }: { url: string; listener: TransportListener }): Promise<Transport> {
+  return new Promise((resolve, reject) => {
+    let why = '';
+    socket.onerror = (event: { message?: string; error?: { code?: string } }) => {
+      why = event.error?.code ?? event.message ?? '';
+    };
+    socket.onclose = ({ code }) => reject(new ConnectionError(unreachable(url, why), code));
+    socket.onopen = () => resolve(new Transport(socket, listener));
+  });
+}
+
+function unreachable(url: string, why: string): string {
+  const where = url.replace(/^ws/, 'http').replace(/ws$/, '');
+  return `No gateway can be reached at ${where}${why === '' ? '' : ` (${why})`}. Is it running, and is the URL right?`;
+}
+
+export class Transport {
+  readonly #socket: Socket;
+  readonly #closed: Promise<void>;
+  #isClosed = false;
+
+  constructor(socket: Socket, listener: TransportListener) {
+    this.#socket = socket;
+    socket.onmessage = ({ data }) => {
+      listener.heard();
+      if (typeof data === 'string') listener.message(data);
+    };
+    this.#closed = new Promise((resolve) => {
+      socket.onclose = ({ code, reason }) => {
+        this.#isClosed = true;
+        resolve();
+        listener.closed({ code, reason });
+      };
+    });
+    // What went wrong comes as the close that follows.
+    socket.onerror = () => {};
+  }
+
+  send(text: string): void {
+    if (!this.#isClosed) this.#socket.send(text);
+  }
+
+  /** Stops reading, so that the gateway waits; a browser can't. */
+  pause(): void {
+    this.#socket.pause?.();
+  }
+
+  resume(): void {
+    this.#socket.resume?.();
+  }
+
+  /** Says goodbye and resolves when the socket is gone; idempotent. */
+  async close(code = 1000, reason = ''): Promise<void> {
+    if (this.#isClosed) return;
+    this.resume();
+    this.#socket.close(code, reason);
+    const timer = setTimeout(() => this.drop(), CLOSE_MS);
+    await this.#closed;
+    clearTimeout(timer);
+  }
+
+  /** Cuts the line without a goodbye; the close comes at once in Node, and by and by in a browser. */
+  drop(): void {
+    if (this.#socket.terminate === undefined) this.#socket.close();
+    else this.#socket.terminate();
+  }
+}
+
+const isNode = (): boolean => typeof process !== 'undefined' && typeof process.versions?.node === 'string';
+
+function base64url(text: string): string {
+  const bytes = new TextEncoder().encode(text);
+  const binary = Array.from(bytes, (byte) => String.fromCharCode(byte)).join('');
+  return btoa(binary).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
+}
+
+/** Whether another try can't help: the credential is not accepted. */
+export const isRefusal = (error: unknown): error is Fault =>
+  error instanceof Fault && (error.fault === 'UNAUTHENTICATED' || error.fault === 'FORBIDDEN');

@@ -1,0 +1,106 @@
+// Recordings over HTTP: the list, downloads with ranges, and the parts that the asciinema player asks for. What a token may not see is not there.
+import { Readable } from 'node:stream';
+import { Hono } from 'hono';
+import { castMethods } from '../../protocol/cast.ts';
+import { Fault } from '../../protocol/fault.ts';
+import type { Gate } from '../auth/gate.ts';
+import { type ExportFormat, exportFormats } from '../cast/export.ts';
+import type { Library } from '../cast/library.ts';
+import { type HttpContext, type HttpEnv, needs } from './env.ts';
+import { partHeaders, partOf } from './range.ts';
+import { askedBy, downloadHeaders, streamReply } from './stream-reply.ts';
+
+export interface CastRouteOptions {
+  readonly gate: Gate;
+  readonly library: Pick<Library, 'list' | 'info' | 'export' | 'segmentIndex' | 'segment'>;
+}
+
+export function castRoutes({ gate, library }: CastRouteOptions): Hono<HttpEnv> {
+  const app = new Hono<HttpEnv>();
+  app.use('/casts', needs(gate, 'viewer'));
+  app.use('/casts/*', needs(gate, 'viewer'));
+
+  app.get('/casts', async (c) => {
+    const filter = filterOf(c);
+    const only = c.get('admission').slot;
+    if (only !== null && filter.slot !== undefined && filter.slot !== only) {
+      throw new Fault('FORBIDDEN', `This credential is for ${only} only.`);
+    }
+    return c.json({ casts: await library.list({ ...filter, slot: only ?? filter.slot }) });
+  });
+
+  app.get('/casts/:file{[^/]+\\.cast}', async (c) => {
+    const cast = c.req.param('file').slice(0, -'.cast'.length);
+    await requireVisible(library, cast, c);
+    return await download(c, library, { cast, format: formatOf(c) });
+  });
+
+  app.get('/casts/:cast/index.json', async (c) => {
+    const cast = c.req.param('cast');
+    await requireVisible(library, cast, c);
+    return c.json(await library.segmentIndex(cast, untilOf(c)));
+  });
+
+  app.get('/casts/:cast/:segment{segment-\\d{1,9}\\.json}', async (c) => {
+    const cast = c.req.param('cast');
+    await requireVisible(library, cast, c);
+    const number = Number(/\d+/.exec(c.req.param('segment'))?.[0]);
+    return c.json(await library.segment(cast, number, untilOf(c)));
+  });
+
+  return app;
+}
+
+async function download(
+  c: HttpContext,
+  library: CastRouteOptions['library'],
+  { cast, format }: { readonly cast: string; readonly format: ExportFormat },
+): Promise<Response> {
+  const found = await library.export(cast, format);
+  const headers = downloadHeaders(found.contentType, format === 'txt' ? `${cast}.txt` : `${cast}.cast`);
+  const { bytes } = found;
+  if (bytes === null) return streamReply(c, { status: 200, headers, stream: bytesOf(found.stream()) });
+  // A recording only grows, so its size tells its content.
+  const facts = { size: bytes, etag: `"${cast}-${bytes}"` };
+  const part = partOf(askedBy(c), facts);
+  const isWhole = part.status === 200;
+  const stream = bytesOf(isWhole ? found.stream() : found.stream({ start: part.start, end: part.end }));
+  return streamReply(c, { status: part.status, headers: { ...headers, ...partHeaders(part, facts) }, stream });
+}
+
+const bytesOf = (pieces: AsyncGenerator<Buffer | string>): Readable => Readable.from(pieces, { objectMode: false });
+
+/** A token of one slot learns nothing of other slots' recordings, not even that they are there. */
+async function requireVisible(library: CastRouteOptions['library'], cast: string, c: HttpContext): Promise<void> {
+  const only = c.get('admission').slot;
+  if (only === null) return;
+  const slot = await library.info(cast).then(
+    (info) => info.slot,
+    () => null,
+  );
+  if (slot !== only) throw new Fault('CAST_NOT_FOUND');
+}
+
+function filterOf(c: HttpContext) {
+  const { limit, ...rest } = c.req.query();
+  const asked = limit === undefined ? rest : { ...rest, limit: Number(limit) };
+  const filter = castMethods['cast.list'].params.safeParse(asked);
+  if (filter.success) return filter.data;
+  throw new Fault('INVALID_PARAMS', 'The list takes slot, label, limit (1 to 1000) and before (a cast).');
+}
+
+function formatOf(c: HttpContext): ExportFormat {
+  const asked = c.req.query('format') ?? 'v3';
+  const format = exportFormats.find((known) => known === asked);
+  if (format === undefined) throw new Fault('INVALID_PARAMS', `format: ${exportFormats.join(', ')}`);
+  return format;
+}
+
+/** Milliseconds at which a recording that goes on is frozen. */
+function untilOf(c: HttpContext): number | undefined {
+  const asked = c.req.query('until');
+  if (asked === undefined) return undefined;
+  if (!/^\d{1,15}$/.test(asked))
+    throw new Fault('INVALID_PARAMS', 'until: whole milliseconds since the recording began');
+  return Number(asked);
+}

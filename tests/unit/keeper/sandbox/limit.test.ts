@@ -1,0 +1,36 @@
+import { expect, test } from 'vitest';
+import { hardLimits, innerLimit, outerLimit } from '../../../../server/keeper/sandbox/limit.ts';
+import { DEFAULT_LIMITS } from '../../../../server/keeper/sandbox/policy.ts';
+
+const TEXT = `Limit                     Soft Limit           Hard Limit           Units
+Max cpu time              unlimited            unlimited            seconds
+Max file size             unlimited            unlimited            bytes
+Max processes             96365                200                  processes
+Max open files            1024                 2048                 files
+`;
+
+test('reads the hard limits of a process', () => {
+  expect(hardLimits(TEXT)).toEqual({ nproc: 200, nofile: 2048 });
+});
+
+test('its own are readable', () => {
+  expect(hardLimits().nofile).toBeGreaterThan(0);
+});
+
+test('never asks for more than the host allows', () => {
+  const hard = hardLimits(TEXT);
+  expect(innerLimit(DEFAULT_LIMITS, hard)).toEqual(['/usr/bin/prlimit', '--nproc=200:200', '--']);
+  expect(outerLimit(DEFAULT_LIMITS, { hard, ownUser: false })).toEqual([
+    'prlimit',
+    '--fsize=4294967296:4294967296',
+    '--nofile=2048:2048',
+    '--core=0',
+    '--',
+  ]);
+});
+
+test('counts the processes of a slot only where they have a user of their own', () => {
+  const nproc = `--nproc=${DEFAULT_LIMITS.slotProcesses}:${DEFAULT_LIMITS.slotProcesses}`;
+  expect(outerLimit(DEFAULT_LIMITS, { hard: {}, ownUser: true })).toContain(nproc);
+  expect(outerLimit(DEFAULT_LIMITS, { hard: {}, ownUser: false }).join(' ')).not.toContain('nproc');
+});
