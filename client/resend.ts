@@ -32,6 +32,8 @@ const repeatable: ReadonlySet<MethodName> = new Set<MethodName>([
 /** A second call with the same key joins the first. */
 const keyed: ReadonlySet<MethodName> = new Set<MethodName>(['exec.run', 'exec.start', 'terminal.run']);
 
+export const isRepeatable = (method: MethodName): boolean => repeatable.has(method);
+
 export const mayResend = (method: MethodName, params: object): boolean =>
   repeatable.has(method) || (keyed.has(method) && 'key' in params && params.key !== undefined);
 

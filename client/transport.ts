@@ -1,5 +1,6 @@
 // One WebSocket to the gateway, by `ws` in Node and by the browser's own elsewhere. It knows text, not calls, and never opens a second one.
 import { Fault } from '../protocol/fault.ts';
+import { encodeBase64Url } from './base64.ts';
 import { ConnectionError } from './connection-error.ts';
 import { faultOfReply } from './refusal.ts';
 
@@ -58,7 +59,7 @@ export async function openTransport(options: TransportOptions, listener: Transpo
   if (WebSocket === undefined) throw new TypeError('There is no WebSocket here: give one as the option WebSocket.');
   if (Object.keys(options.headers).length > 0) throw new TypeError('Only in Node can headers be set on a WebSocket.');
   const { url, token } = options;
-  const protocols = token === undefined ? [PROTOCOL] : [PROTOCOL, `${BEARER_PROTOCOL}${base64url(token)}`];
+  const protocols = token === undefined ? [PROTOCOL] : [PROTOCOL, `${BEARER_PROTOCOL}${encodeBase64Url(token)}`];
   return await opened(new WebSocket(url, protocols), { url, listener });
 }
 
@@ -160,12 +161,6 @@ export class Transport {
 }
 
 const isNode = (): boolean => typeof process !== 'undefined' && typeof process.versions?.node === 'string';
-
-function base64url(text: string): string {
-  const bytes = new TextEncoder().encode(text);
-  const binary = Array.from(bytes, (byte) => String.fromCharCode(byte)).join('');
-  return btoa(binary).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
-}
 
 /** Whether another try can't help: the credential is not accepted. */
 export const isRefusal = (error: unknown): error is Fault =>

@@ -1,7 +1,7 @@
 // System packages: finds which commands are missing and installs their Debian packages, or says exactly what to run. Touches nothing but apt.
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, readFileSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { delimiter, isAbsolute, join } from 'node:path';
 import { SetupError, say } from './say.mjs';
 
 /** Command → Debian package. What a gateway runs slots with. */
@@ -13,7 +13,7 @@ export const forSlots = {
   bash: 'bash',
 };
 
-/** What the tests drive inside slots, or check results with. */
+/** What the tests drive inside slots, or check results with. A path stands for itself. */
 export const forTests = {
   ...forSlots,
   asciinema: 'asciinema',
@@ -22,8 +22,8 @@ export const forTests = {
   less: 'less',
   ps: 'procps',
   python3: 'python3',
-  unzip: 'unzip',
   vim: 'vim',
+  '/etc/services': 'netbase',
 };
 
 /** An ordinary user's PATH may lack the sbin directories. */
@@ -48,15 +48,20 @@ export function ensureCommands(wanted) {
     throw new SetupError(`installed ${packages.join(' ')}, but there still is no ${still.join(', ')}.`);
 }
 
+/** Where it is, or null. */
 export function findCommand(command) {
-  for (const directory of searched.filter(Boolean)) {
-    const path = join(directory, command);
-    try {
-      accessSync(path, constants.X_OK);
-      return path;
-    } catch {}
+  if (isAbsolute(command)) return existsSync(command) ? command : null;
+  const found = searched.filter(Boolean).map((directory) => join(directory, command));
+  return found.find(isExecutable) ?? null;
+}
+
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
   }
-  return null;
 }
 
 /** A sandbox can't be tested where the host refuses user namespaces; says so once instead of in every test. */
@@ -118,5 +123,8 @@ function aptGet(asRoot, args) {
   return { status, output: `${stdout ?? ''}${stderr ?? ''}`.trim() };
 }
 
-const byHand = (packages, why) =>
-  `${why}. Run this and try again:\n  sudo apt-get update && sudo apt-get install --yes --no-install-recommends ${packages.join(' ')}`;
+function byHand(packages, why) {
+  const sudo = findCommand('sudo') === null ? '' : 'sudo ';
+  const lines = `${sudo}apt-get update && ${sudo}apt-get install --yes --no-install-recommends ${packages.join(' ')}`;
+  return `${why}. Run this${sudo === '' ? ' as root' : ''} and try again:\n  ${lines}`;
+}

@@ -68,13 +68,17 @@ export class Gateway {
   }
 
   /** Opens everything and listens. Throws ClaimError, or what listening throws; then nothing is left open. */
-  static async open(config: Config, log: Logger = pino({ level: config.logLevel }, pino.destination(2))): Promise<Gateway> {
+  static async open(
+    config: Config,
+    log: Logger = pino({ level: config.logLevel }, pino.destination(2)),
+  ): Promise<Gateway> {
     const claim = claimDataDir(config.dataDir);
     const opened: { close(): unknown }[] = [claim];
     try {
       const keeper = await LocalKeeper.open(keeperOptions(config, log));
       opened.unshift(keeper);
-      const tokens = config.auth === 'none' ? null : await Tokens.open({ dataDir: config.dataDir, fixed: config.token });
+      const tokens =
+        config.auth === 'none' ? null : await Tokens.open({ dataDir: config.dataDir, fixed: config.token });
       const { pool, endpoint, server, drain } = await assemble({ config, log, keeper, tokens });
       opened.unshift(endpoint);
       await listen(server, config);
@@ -186,7 +190,11 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
     gate,
     log,
     routes: [
-      healthRoutes({ capabilities: () => keeper.capabilities(), required: sandboxed ? REQUIRED : [], draining: () => draining }),
+      healthRoutes({
+        capabilities: () => keeper.capabilities(),
+        required: sandboxed ? REQUIRED : [],
+        draining: () => draining,
+      }),
       metricsRoute(metrics, gate),
       castRoutes({ gate, library }),
       fileRoutes({ gate, workspace: (slot) => workspaceOf(pool, slot) }),

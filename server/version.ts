@@ -6,7 +6,8 @@ import { z } from 'zod';
 function readVersion(): string {
   for (const path of ['../package.json', '../../package.json']) {
     try {
-      return z.object({ version: z.string() }).parse(JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8'))).version;
+      return z.object({ version: z.string() }).parse(JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8')))
+        .version;
     } catch {
       // The other one, then.
     }

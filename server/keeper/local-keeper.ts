@@ -39,16 +39,6 @@ export interface LocalKeeperOptions {
   readonly clock?: Clock;
 }
 
-/** What a reader of the file can't see in it. */
-export interface LiveRecording {
-  /** Since it began. */
-  readonly durationMs: number;
-  /** Commands that began so far. */
-  readonly commands: number;
-  /** Resolves when the file has every frame so far. */
-  flush(): Promise<void>;
-}
-
 interface OpenLog {
   readonly log: FrameLog;
   readonly recorder: Recorder;
@@ -144,14 +134,6 @@ export class LocalKeeper implements Keeper {
     open.log.close();
     await open.recorder.close();
     this.#logs.delete(cast);
-  }
-
-  /** A recording that grows now; null when there is none of that name. */
-  live(cast: string): LiveRecording | null {
-    const open = this.#logs.get(cast);
-    if (open === undefined) return null;
-    const { log, recorder } = open;
-    return { durationMs: log.timeMs(), commands: recorder.commands, flush: () => recorder.flush() };
   }
 
   async startProcess(spec: { place: SlotPlace; network: Network; order: ProcessOrder }): Promise<KeptProcess> {

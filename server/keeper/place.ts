@@ -62,14 +62,14 @@ async function own(dir: string, identity: Identity | null): Promise<void> {
 
 /** rm walks by descriptors: no depth is too deep, no link is followed. Deletes a tree that holds directories without permissions too. */
 export async function removeTree(dir: string): Promise<void> {
-  const remove = () =>
-    run('rm', ['-rf', '--one-file-system', '--', dir], { env: { PATH: process.env['PATH'], LC_ALL: 'C' } });
+  const env = { PATH: '/usr/bin:/bin', LC_ALL: 'C' };
+  const remove = () => run('rm', ['-rf', '--one-file-system', '--', dir], { env });
   try {
     await remove();
   } catch {
     // As an ordinary user: directories that the payload shut. -execdir, since their paths may be longer than the kernel takes.
     await run('find', [dir, '-xdev', '-type', 'd', '!', '-perm', '-700', '-execdir', 'chmod', 'u+rwx', '{}', ';'], {
-      env: { PATH: '/usr/bin:/bin', LC_ALL: 'C' },
+      env,
     }).catch(() => {});
     await remove();
   }

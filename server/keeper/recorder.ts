@@ -94,11 +94,6 @@ export class Recorder {
     return this.#queuedChars + this.#writingChars;
   }
 
-  /** Commands that began, as far as they are in the file. */
-  get commands(): number {
-    return this.#commands;
-  }
-
   /** Resolves when the file has every frame so far, or has been found not to take it. */
   async flush(): Promise<void> {
     const last = this.#takenSeq;
@@ -203,9 +198,11 @@ export class Recorder {
 
   async #close(): Promise<void> {
     this.#listening.close();
-    await this.#writing;
-    await this.#writeWhile(() => true);
+    while (this.#writing !== null) await this.#writing;
     this.#timer?.cancel();
+    // It stays set: nothing else may write from here on.
+    this.#writing = this.#writeWhile(() => true);
+    await this.#writing;
     try {
       await this.#file.append(this.#ending());
     } catch (error) {

@@ -1,6 +1,5 @@
 // One slot: a place on this host that one lease at a time drives. What a lease leaves behind is gone before the next one comes.
 import { randomBytes } from 'node:crypto';
-import { endLabel, startLabel } from '../../protocol/command-mark.ts';
 import { Fault } from '../../protocol/fault.ts';
 import type { Network, SlotInfo } from '../../protocol/slot.ts';
 import { COLS, ROWS } from '../../protocol/value.ts';
@@ -95,6 +94,7 @@ export class Slot {
       await Promise.all([lease.commands.stopAll(), lease.terminal.stop()]);
       if (this.#place !== null) await this.#options.keeper.emptyPlace(this.#place);
       lease.log.append('m', 'slot reset');
+      lease.log.append('o', BLANK);
       if (!lease.ended) this.#enter('leased');
     });
   }
@@ -145,17 +145,7 @@ export class Slot {
     const changed = () => this.#options.changed(this);
     const log = await keeper.openLog({ cast, slot: this.name, label, cols: COLS.default, rows: ROWS.default });
     const screen = new LiveScreen(log, { reply: (data) => terminal.reply(data) });
-    const mark = (text: string): void => void (log.closed || log.append('m', text));
-    const terminal: Terminal = new Terminal({
-      keeper,
-      place,
-      network,
-      log,
-      screen,
-      changed,
-      runStarted: (id, command) => mark(startLabel(id, command)),
-      runEnded: (id, result) => mark(endLabel(id, { ...(result ?? CUT_SHORT), signal: null })),
-    });
+    const terminal: Terminal = new Terminal({ keeper, place, network, log, screen, changed });
     const commands = new CommandTable({
       log,
       maxRunning: this.#options.maxProcesses,
@@ -195,8 +185,8 @@ export class Slot {
   }
 }
 
-/** How a run ends in the cast when its call was cancelled: nobody knows how it would have. */
-const CUT_SHORT = { outcome: 'lost', exitCode: null, durationMs: 0 } as const;
+/** Resets a terminal and forgets what stood above its screen. */
+const BLANK = '\x1bc\x1b[3J';
 
 /** Names sort by time of start; the random part keeps them unguessable enough not to collide. */
 function newCastId(): string {

@@ -3,7 +3,6 @@
 import type { RunEnd } from './run-watch.ts';
 import type { Shell } from './shell.ts';
 
-const INTERRUPT = '\x03';
 const QUIT = '\x1c';
 /** Programs clean up on C-c: enough for an editor or a database client. */
 const INTERRUPT_MS = 500;
@@ -24,12 +23,12 @@ export async function interrupt(shell: Shell, over: Promise<RunEnd>): Promise<vo
     if (!done) act();
     return done || (await shell.until(() => done || shell.atPrompt, { timeoutMs }));
   };
-  if (await step(() => shell.send(INTERRUPT), INTERRUPT_MS)) return;
+  if (await step(() => shell.interrupt(), INTERRUPT_MS)) return;
   if (await step(() => shell.send(QUIT), HARDER_MS)) return;
   for (const name of SIGNALS) {
     if (await step(() => shell.signalForeground(name), SIGNAL_MS)) return;
     // The shell goes on with the next command of the script, which gets the interrupt.
-    if (await step(() => shell.send(INTERRUPT), HARDER_MS)) return;
+    if (await step(() => shell.interrupt(), HARDER_MS)) return;
   }
   if (shell.foreground() === 'shell' && (await shell.repair())) return;
   await shell.kill();

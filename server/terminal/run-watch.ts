@@ -20,12 +20,13 @@ export type RunEnd =
 
 export class RunWatch {
   readonly over: Promise<RunEnd>;
+  /** The shell has taken the line. Looked for also after a refusal, which is a matter of time. */
+  begun = false;
   readonly #shell: Shell;
   readonly #id: string;
   readonly #output: RunOutput;
   readonly #subscription: { close(): void };
   #settle: (end: RunEnd) => void = () => undefined;
-  #begun = false;
   /** What was printed from the moment on that somebody began to read a line: a prompt when it was the shell. */
   #prompt: string | null = null;
   #frozen = false;
@@ -60,14 +61,14 @@ export class RunWatch {
     if (event.kind === 'text') this.#text(event.text);
     else if (event.kind === 'mark') this.#mark(event.mark);
     else if (event.kind === 'end') this.#end({ shell: event.end });
-    else if (this.#begun) this.#freeze();
+    else if (this.begun) this.#freeze();
   }
 
   #mark(mark: Mark): void {
     if (mark.kind === 'outputStart') {
       if (mark.run === this.#id) this.#begin();
-    } else if (mark.kind === 'finished') {
-      this.#end(this.#begun ? { status: mark.status, cwd: mark.cwd } : 'refused');
+    } else if (mark.kind === 'finished' && this.begun) {
+      this.#end({ status: mark.status, cwd: mark.cwd });
     } else if (mark.kind === 'promptStart') {
       this.#prompted(mark.status);
     }
@@ -75,26 +76,26 @@ export class RunWatch {
 
   #begin(): void {
     clearTimeout(this.#timer);
-    this.#begun = true;
+    this.begun = true;
   }
 
   /** A prompt before the end mark: a redrawn one, one that a program printed, or the mark was lost. */
   #prompted(status: number | null): void {
     clearTimeout(this.#timer);
-    if (this.#begun) this.#prompt ??= '';
+    if (this.begun) this.#prompt ??= '';
     this.#timer = setTimeout(() => {
       if (this.#shell.atPrompt && this.#shell.foreground() !== 'job') this.#endAtPrompt(status);
-      else if (!this.#begun) this.#timer = setTimeout(() => this.#end('refused'), TAKEN_MS);
+      else if (!this.begun) this.#timer = setTimeout(() => this.#end('refused'), TAKEN_MS);
     }, LOST_END_MS);
   }
 
   #endAtPrompt(status: number | null): void {
-    if (this.#begun) this.#freeze();
-    this.#end(this.#begun ? { status, cwd: this.#shell.cwd } : 'refused');
+    if (this.begun) this.#freeze();
+    this.#end(this.begun ? { status, cwd: this.#shell.cwd } : 'refused');
   }
 
   #text(text: string): void {
-    if (!this.#begun || this.#frozen) return;
+    if (!this.begun || this.#frozen) return;
     if (this.#prompt !== null) {
       this.#prompt += text;
       if (this.#prompt.length > MAX_PROMPT_CHARS) this.#keepPrompt();
@@ -119,7 +120,8 @@ export class RunWatch {
   }
 
   #end(end: RunEnd): void {
-    this.close();
+    if (end === 'refused') clearTimeout(this.#timer);
+    else this.close();
     this.output();
     this.#settle(end);
   }

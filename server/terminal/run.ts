@@ -32,11 +32,9 @@ export async function run(shell: Shell, order: RunOrder): Promise<TerminalRunRes
   order.begins();
   const startedMs = performance.now();
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    if (attempt > 0) await shell.repair();
     const result = await tryOnce(shell, order, startedMs);
     if (result !== null) return result;
-    // Another text was in the way, or the functions of the rc are gone. Nothing of the script has run.
-    await shell.until(() => shell.atPrompt, { timeoutMs: PROMPT_MS, signal: order.signal });
-    await shell.repair();
   }
   throw busy('The shell did not take the command: it reads its input otherwise than at the start.');
 }
@@ -44,8 +42,8 @@ export async function run(shell: Shell, order: RunOrder): Promise<TerminalRunRes
 /** The shell reads an empty command line when this resolves. */
 async function ready(shell: Shell, order: RunOrder): Promise<void> {
   const timeoutMs = order.timeoutMs === 0 ? PROMPT_MS : Math.min(PROMPT_MS, order.timeoutMs);
-  const settled = () => shell.atPrompt || shell.state === 'continuation' || shell.fullScreen;
-  await shell.until(settled, { timeoutMs, signal: order.signal });
+  // In the middle of a command it may be that its last line is still on its way: that too is waited for.
+  await shell.until(() => shell.atPrompt || shell.fullScreen, { timeoutMs, signal: order.signal });
   if (order.signal.aborted) throw new Fault('CANCELLED');
   if (shell.fullScreen) {
     throw busy('A full-screen program has the terminal. End it by terminal.keys (for one q, or Escape : q ! Enter).');
@@ -73,7 +71,12 @@ async function tryOnce(shell: Shell, order: RunOrder, startedMs: number): Promis
     shell.send(`${line}\r`);
     const end = await first(watch.over, order);
     const durationMs = Math.round(performance.now() - startedMs);
-    if (end === 'refused') return null;
+    if (end === 'refused') {
+      // Another text was in the way, or the functions of the rc are gone. A line that is taken later finds no script.
+      await shell.spool.removeRun(id);
+      await shell.until(() => shell.atPrompt, { timeoutMs: BACK_MS, signal: order.signal });
+      return watch.begun ? { outcome: 'lost', exitCode: null, cwd: shell.cwd, ...watch.output(), durationMs } : null;
+    }
     if (typeof end === 'object') return { ...outcomeOf(end), ...watch.output(), durationMs };
     const output = watch.output();
     await interrupt(shell, watch.over);

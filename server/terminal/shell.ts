@@ -25,6 +25,8 @@ const LOST_MARK_MS = 100;
 /** Frames of one step; the log is read at every append, so there is seldom more than one. */
 const READ_BYTES = 1024 * 1024;
 const INTERRUPT = '\x03';
+/** $? after it. */
+const INTERRUPTED = 130;
 /** bash turns it on whenever it begins to read a line. */
 export const READS_LINE = '\x1b[?2004h';
 
@@ -121,6 +123,13 @@ export class Shell {
     if (this.end === null) this.#kept?.write(data);
   }
 
+  /** C-c: the command, or the text on the command line, is given up; the shell is at its prompt only after it has shown a new one. */
+  interrupt(): void {
+    this.#entered = true;
+    this.#typedAhead = false;
+    this.send(INTERRUPT);
+  }
+
   resize(cols: number, rows: number): void {
     if (this.end === null) this.#kept?.resize(cols, rows);
   }
@@ -183,7 +192,7 @@ export class Shell {
     for (let attempt = 0; attempt < 2; attempt++) {
       if (this.atPrompt && !this.#halfTyped) return true;
       const status = this.status;
-      this.#interruptLine();
+      this.interrupt();
       if (await this.until(() => this.atPrompt && !this.#halfTyped, { timeoutMs: CLEAR_MS })) {
         this.status = status;
         return true;
@@ -217,12 +226,6 @@ export class Shell {
     throw new Fault('SANDBOX_UNAVAILABLE', `The terminal's shell ${why}. See slotcast doctor.`);
   }
 
-  #interruptLine(): void {
-    this.#entered = true;
-    this.#typedAhead = false;
-    this.send(INTERRUPT);
-  }
-
   #read(): void {
     const read = this.#log.read(this.#seq, READ_BYTES);
     if ('from' in read) {
@@ -249,12 +252,14 @@ export class Shell {
   }
 
   #mark(mark: Mark): void {
-    // A prompt is also redrawn with its text, after a resize for one: then its marks come without an Enter or a command before.
-    const redrawn = mark.kind === 'promptStart' && !this.#entered;
-    if (mark.kind !== 'promptEnd' && !redrawn) this.#halfTyped = false;
+    // A prompt is also redrawn with its text, after a resize for one: then nothing has ended since the last one.
+    const interrupted = this.#entered && mark.kind === 'promptStart' && mark.status === INTERRUPTED;
+    if (mark.kind === 'finished' || mark.kind === 'outputStart' || interrupted) {
+      this.#halfTyped = false;
+      this.#entered = false;
+    }
     if (mark.kind === 'promptEnd') this.#forgetMark();
     this.#repaired = false;
-    this.#entered = false;
     this.state = mark.kind !== 'promptEnd' ? 'busy' : mark.continuation ? 'continuation' : 'prompt';
     if (mark.kind !== 'promptEnd') this.commandOpen = mark.kind === 'outputStart';
     if (mark.kind === 'finished') this.cwd = mark.cwd ?? this.cwd;

@@ -41,7 +41,8 @@ export async function listDirectory(door: Door, order: ListOrder): Promise<Listi
   } finally {
     top.close();
   }
-  entries.sort((a, b) => (a.path < b.path ? -1 : 1));
+  // One directory comes sorted from its visit.
+  if (order.recursive) entries.sort((a, b) => (a.path < b.path ? -1 : 1));
   return { entries, truncated: walk.cut || walk.lost > 0 };
 }
 

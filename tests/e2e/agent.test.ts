@@ -4,8 +4,9 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { Client } from '../support/mini-client.ts';
+import { playByAsciinema } from '../support/asciinema.ts';
 import { startGateway, until } from '../support/gateway.ts';
+import type { Client } from '../support/mini-client.ts';
 
 /** A bundle of a small repository whose test fails: it subtracts where it should add. */
 function brokenRepository(): Buffer {
@@ -67,7 +68,7 @@ test('an agent fixes a repository while two people watch and one of them reconne
       data: brokenRepository().toString('base64'),
       encoding: 'base64',
     });
-    expect((await run('git clone -q seed.bundle project && cd project && ls')).output).toBe('add.sh\ntest.sh\n');
+    expect((await run('git clone -q seed.bundle project && cd project && ls -1')).output).toBe('add.sh\ntest.sh\n');
     expect(await run('./test.sh')).toMatchObject({ exitCode: 1, output: '1 failed\n' });
 
     await until('the second viewer', () => secondSees.text().includes('1 failed'));
@@ -104,10 +105,7 @@ test('an agent fixes a repository while two people watch and one of them reconne
     const recording = await (await fetch(url, { headers: { authorization: `Bearer ${gateway.token}` } })).text();
     const file = join(gateway.dataDir, 'story.cast');
     writeFileSync(file, recording);
-    const played = execFileSync('asciinema', ['cat', file], {
-      env: { ...process.env, LC_ALL: 'C.UTF-8', ASCIINEMA_CONFIG_HOME: gateway.dataDir },
-    });
-    expect(played.toString()).toContain('1 passed');
+    expect(playByAsciinema(file, gateway.dataDir)).toContain('1 passed');
     const { markers } = await first.call('cast.info', { cast });
     story.push(
       'chapters:',

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Client } from '../support/mini-client.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
+import type { Client } from '../support/mini-client.ts';
 
 let gateway: TestGateway;
 let client: Client;

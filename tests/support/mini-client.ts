@@ -1,6 +1,14 @@
 import { WebSocket } from 'ws';
+import {
+  type MethodName,
+  methods,
+  type Notice,
+  type NotificationName,
+  notifications,
+  type Params,
+  type Result,
+} from '../../protocol/contract.ts';
 import { Fault, type FaultName } from '../../protocol/fault.ts';
-import { methods, notifications, type MethodName, type Params, type Result, type Notice, type NotificationName } from '../../protocol/contract.ts';
 
 type Events = { [N in NotificationName]: Notice<N> } & { disconnected: { code: number; reason: string } };
 export interface Client {
@@ -8,8 +16,18 @@ export interface Client {
   on<E extends keyof Events>(event: E, listener: (value: Events[E]) => void): () => void;
   close(): Promise<void>;
 }
-export async function connect({ url, token }: { url: string; token?: string; validate?: boolean; reconnect?: false }): Promise<Client> {
-  const socket = new WebSocket(`${url.replace('http', 'ws')}/ws`, 'slotcast.v1', { headers: { authorization: `Bearer ${token}` } });
+export async function connect({
+  url,
+  token,
+}: {
+  url: string;
+  token?: string;
+  validate?: boolean;
+  reconnect?: false;
+}): Promise<Client> {
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/ws`, 'slotcast.v1', {
+    headers: { authorization: `Bearer ${token}` },
+  });
   await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
   let last = 0;
   const pending = new Map<number, { name: MethodName; resolve: (v: never) => void; reject: (e: unknown) => void }>();
@@ -41,12 +59,21 @@ export async function connect({ url, token }: { url: string; token?: string; val
         const id = ++last;
         pending.set(id, { name, resolve: resolve as never, reject });
         socket.send(JSON.stringify({ jsonrpc: '2.0', id, method: name, params }));
-        options?.signal?.addEventListener('abort', () => socket.send(JSON.stringify({ jsonrpc: '2.0', method: '$/cancelRequest', params: { id } })));
+        options?.signal?.addEventListener('abort', () =>
+          socket.send(JSON.stringify({ jsonrpc: '2.0', method: '$/cancelRequest', params: { id } })),
+        );
       }),
     on: (event, listener) => {
       listeners.set(event, [...(listeners.get(event) ?? []), listener as never]);
       return () => {};
     },
-    close: () => new Promise((resolve) => { if (socket.readyState === 3) resolve(); else { socket.once('close', () => resolve()); socket.close(); } }),
+    close: () =>
+      new Promise((resolve) => {
+        if (socket.readyState === 3) resolve();
+        else {
+          socket.once('close', () => resolve());
+          socket.close();
+        }
+      }),
   };
 }

@@ -73,7 +73,8 @@ test('an ordinary user deletes directories that a payload shut, however deep', a
   await mkdir(tree);
   await chmod(dataDir, 0o777);
   if (asRoot) await chmod(tree, 0o777);
-  const script = 'mkdir $ARGV[0]; chdir $ARGV[0]; for (1 .. 1500) { mkdir "d"; chdir "d" } mkdir "shut"; open F, ">shut/f"; chmod 0, "shut"';
+  const script =
+    'mkdir $ARGV[0]; chdir $ARGV[0]; for (1 .. 1500) { mkdir "d"; chdir "d" } mkdir "shut"; open F, ">shut/f"; chmod 0, "shut"';
   const ids = asRoot ? { uid: 65_534, gid: 65_534 } : {};
   const made = join(tree, 'made');
   execFileSync('perl', ['-e', script, made], ids);

@@ -188,7 +188,11 @@ describe('output', () => {
   });
 
   test('a background child that holds stdout does not delay the end and dies with it', async () => {
-    const ran = await run(home.place, '(while :; do date +%N > beat; sleep 0.05; done) & echo said');
+    await run(home.place, 'rm -f beat');
+    const ran = await run(
+      home.place,
+      '(while :; do date +%N >> beat; sleep 0.05; done) & until [ -s beat ]; do sleep 0.01; done; echo said',
+    );
     expect(ran).toMatchObject({ ...exited(0), stdout: 'said\n' });
     expect(ran.durationMs).toBeLessThan(5000);
     await expectQuiet();
@@ -248,7 +252,7 @@ describe('output', () => {
 
 describe('stopping', () => {
   const daemon =
-    'echo partial; (setsid sh -c \'trap "" TERM HUP INT; while :; do date +%N > beat; sleep 0.05; done\' &); ';
+    'echo partial; (setsid sh -c \'trap "" TERM HUP INT; while :; do date +%N >> beat; sleep 0.05; done\' &); ';
 
   test('a timeout keeps the output and leaves nothing alive', async () => {
     const ran = await run(home.place, `${daemon} sleep 100`, { timeoutMs: 400 });
@@ -391,7 +395,7 @@ describe('--sandbox none', () => {
   });
 
   test('a timeout finds grandchildren that left the session', async () => {
-    const daemon = '(setsid sh -c \'trap "" TERM HUP; while :; do date +%N > beat; sleep 0.05; done\' &) ';
+    const daemon = '(setsid sh -c \'trap "" TERM HUP; while :; do date +%N >> beat; sleep 0.05; done\' &) ';
     const ran = await run(home.place, `${daemon}; sleep 100`, { policy, timeoutMs: 400 });
     expect(ran).toMatchObject({ outcome: 'timedOut' });
     await expectQuiet();

@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { FrameCode } from '../../../protocol/frame.ts';
@@ -196,16 +196,6 @@ describe.each(['bwrap', 'none'] as const)('with --sandbox %s', (sandbox) => {
   });
 });
 
-test('what is around a sandbox does not hold the terminals of the others either', async () => {
-  await startShell();
-  await startShell();
-  const holders = processes().filter(
-    (pid) => pid !== process.pid && descriptors(pid).some((file) => file.includes('ptmx')),
-  );
-  const ours = holders.filter((pid) => statOf(pid)?.parent === process.pid);
-  expect(ours).toEqual([]);
-});
-
 test('a sandbox that does not stand is a fault with the reason; nothing runs and nothing is shown', async () => {
   const missing: SlotPlace = { ...place, workspace: join(place.workspace, 'gone') };
   const command = terminalCommand({ policy: DEFAULT_POLICY, place: missing, network: 'none', argv: SHELL, env: {} });
@@ -262,12 +252,4 @@ function running(end: string): number[] {
 function inTree(pids: readonly number[]): number[] {
   const sessions = new Set(pids.map((pid) => statOf(pid)?.session));
   return processes().filter((pid) => sessions.has(statOf(pid)?.session ?? -1));
-}
-
-function descriptors(pid: number): string[] {
-  try {
-    return readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
-  } catch {
-    return [];
-  }
 }

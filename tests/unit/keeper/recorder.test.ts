@@ -90,6 +90,18 @@ test('a flush ends though frames keep coming, with everything up to its call in 
   await recorder.flush();
 });
 
+test('closing while flushes are under way writes each frame once', async () => {
+  for (let attempt = 0; attempt < 20; attempt++) {
+    const { path, log, recorder } = await record(systemClock);
+    const data = Array.from({ length: 40 }, (_, index) => `${index} ${'x'.repeat(20_000)}`);
+    for (const text of data.slice(0, 20)) log.append('o', text);
+    const flushes = [recorder.flush(), recorder.flush()];
+    for (const text of data.slice(20)) log.append('o', text);
+    await Promise.all([...flushes, recorder.flush(), recorder.close(), recorder.flush()]);
+    expect(outputOf(await readCast(path))).toBe(data.join(''));
+  }
+});
+
 test('the seal says how long, how many frames and commands', async () => {
   const clock = new ManualClock();
   const { path, log, recorder } = await record(clock);

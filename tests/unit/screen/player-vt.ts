@@ -18,13 +18,13 @@ interface WasmVt {
   getDataView(span: Span, size: number): DataView;
 }
 
-/** One entry of each list that a line has, as the player's renderer reads it: its size, and which of its bytes mean something. */
+/** One entry of each list that a line has, as the player's renderer reads it: its size, and which of its bytes always mean something. */
 const ENTRIES = {
-  bg: { size: 8, used: '########' },
-  text: { size: 12, used: '###########.' },
+  bg: { size: 8, used: '#####...' },
+  text: { size: 12, used: '#######...#.' },
   codepoints: { size: 4, used: '####' },
-  raster_symbols: { size: 12, used: '##..########' },
-  vector_symbols: { size: 16, used: '##..#########...' },
+  raster_symbols: { size: 12, used: '##..#####...' },
+  vector_symbols: { size: 16, used: '##..#####...#...' },
 } as const;
 
 interface VtModule {

@@ -66,7 +66,7 @@ export const programs: Readonly<Record<string, Program>> = {
     argv: ['vim', '-u', 'NONE', '-i', 'NONE', '-N', '-n', 'text'],
     keys: [
       { after: /line 8/, type: ':set number\r' },
-      { after: /10/, type: '3Gohello \u65e5\u672c\x1b' },
+      { after: / 9 /, type: '3Gohello \u65e5\u672c\x1b' },
       { after: /hello/, type: '\x06' },
       { after: /line 1\d/, type: ':q!\r' },
     ],

@@ -173,7 +173,7 @@ while not select.select([sys.stdin], [], [], 0)[0]:
             n += 1
         except OSError: pass
 `;
-  for (let round = 0; round < 15; round += 1) {
+  for (let round = 0; round < 8; round += 1) {
     for (const d of ['a', 'b', 'c']) for (let n = 0; n < 20; n += 1) put(`t/${d}/${n}/keep${n}`, 'x');
     const swapper = spawn('python3', ['-c', swap, at('.'), outside], { stdio: ['pipe', 'pipe', 'inherit'] });
     await once(swapper.stdout, 'data');

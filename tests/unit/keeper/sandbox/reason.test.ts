@@ -4,7 +4,10 @@ import { explain } from '../../../../server/keeper/sandbox/reason.ts';
 test.each([
   ['prlimit: failed to execute bwrap: No such file or directory', 'bubblewrap'],
   ['bwrap: Unknown option --disable-userns', '0.8 or newer'],
-  ['bwrap: No permissions to create new namespace, likely because the kernel does not allow…', 'unprivileged_userns_clone'],
+  [
+    'bwrap: No permissions to create new namespace, likely because the kernel does not allow…',
+    'unprivileged_userns_clone',
+  ],
   ['bwrap: Creating new namespace failed: No space left on device', 'max_user_namespaces'],
   ['bwrap: setting up uid map: Permission denied', 'apparmor_restrict_unprivileged_userns'],
   ['bwrap: loopback: Failed RTM_NEWADDR: Operation not permitted', 'apparmor_restrict_unprivileged_userns'],

@@ -13,7 +13,7 @@ function verdict(program: Buffer, { arch, nr, args = [] }: Call): number {
   const data = Buffer.alloc(64);
   data.writeUInt32LE(nr >>> 0, 0);
   data.writeUInt32LE(arch >>> 0, 4);
-  args.forEach((arg, index) => data.writeBigUInt64LE(BigInt.asUintN(64, arg), 16 + 8 * index));
+  for (const [index, arg] of args.entries()) data.writeBigUInt64LE(BigInt.asUintN(64, arg), 16 + 8 * index);
   let accumulator = 0;
   for (let at = 0; at < program.length / 8; at++) {
     const code = program.readUInt16LE(at * 8);
@@ -52,7 +52,13 @@ describe.each(['x64', 'arm64'] as const)('on %s', (machine) => {
   });
 
   test('every other number of the table is allowed', () => {
-    const special = new Set([...Object.values(table.denied), ...Object.values(ABSENT), table.clone, table.ioctl, table.socket]);
+    const special = new Set([
+      ...Object.values(table.denied),
+      ...Object.values(ABSENT),
+      table.clone,
+      table.ioctl,
+      table.socket,
+    ]);
     for (let nr = 0; nr < 480; nr++) if (!special.has(nr)) expect(asked(nr), `call ${nr}`).toBe(ACTION.allow);
   });
 
