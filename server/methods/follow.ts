@@ -13,6 +13,8 @@ const FROM_START: Offsets = { stdout: 0, stderr: 0 };
 export class Followers {
   readonly #sandboxed: boolean;
   readonly #open = new WeakMap<Peer, Map<string, Subscription>>();
+  /** Commands whose end was sent to a connection that was open then. */
+  readonly #told = new WeakSet<Command>();
 
   constructor(sandboxed: boolean) {
     this.#sandboxed = sandboxed;
@@ -21,16 +23,19 @@ export class Followers {
   /** Tells this peer what the command prints from these offsets on, and its end. */
   follow(peer: Peer, command: Command, from: Offsets = FROM_START): void {
     const open = this.#openOf(peer);
+    const cutters = { stdout: new TextCutter(command.encoding), stderr: new TextCutter(command.encoding) };
+    const send = async (stream: StreamName, piece: Piece | null): Promise<void> => {
+      if (piece !== null) await peer.notify('exec.output', { process: command.id, stream, ...piece });
+    };
     if (command.stream) {
-      const streams = { stdout: new TextCutter(command), stderr: new TextCutter(command) };
-      const chunk = async (stream: StreamName, data: Buffer, offset: number): Promise<void> => {
-        const piece = streams[stream].cut(data, offset, offset + data.length === finalLength(command, stream));
-        if (piece !== null) await peer.notify('exec.output', { process: command.id, stream, ...piece });
-      };
+      const chunk = (stream: StreamName, data: Buffer, offset: number) => send(stream, cutters[stream].cut(data, offset));
       open.set(command.id, command.process.subscribe({ chunk }, from));
     }
     void command.process.ended.then(async () => {
       open.delete(command.id);
+      if (this.#open.get(peer) !== open) return;
+      this.#told.add(command);
+      for (const stream of ['stdout', 'stderr'] as const) await send(stream, cutters[stream].rest());
       if (command.notified) await peer.notify('exec.exit', exitOf(command, this.#sandboxed));
     });
   }
@@ -40,7 +45,7 @@ export class Followers {
     for (const command of lease.commands.all()) {
       const named = Object.hasOwn(received, command.id);
       if (!command.notified && !command.stream) continue;
-      if (command.process.end !== null && !named) continue;
+      if (this.#told.has(command) && !named) continue;
       this.follow(peer, command, named ? received[command.id] : FROM_START);
     }
   }
@@ -51,31 +56,46 @@ export class Followers {
     const open = new Map<string, Subscription>();
     this.#open.set(peer, open);
     peer.onClose(() => {
+      this.#open.delete(peer);
       for (const subscription of open.values()) subscription.close();
     });
     return open;
   }
 }
 
-const finalLength = (command: Command, stream: StreamName): number =>
-  command.process.end === null ? Number.POSITIVE_INFINITY : command.process.output(stream).total;
+interface Piece {
+  readonly data: string;
+  /** Bytes of the stream before data. */
+  readonly offset: number;
+  readonly encoding?: 'base64';
+}
 
 /** Cuts a byte stream into pieces of whole characters; offsets stay exact. */
 class TextCutter {
   readonly #encoding: 'utf8' | 'base64';
   #rest: Buffer = Buffer.alloc(0);
+  #end = 0;
 
-  constructor(command: Command) {
-    this.#encoding = command.encoding;
+  constructor(encoding: 'utf8' | 'base64') {
+    this.#encoding = encoding;
   }
 
-  cut(data: Buffer, offset: number, last: boolean): { data: string; offset: number; encoding?: 'base64' } | null {
+  cut(data: Buffer, offset: number): Piece | null {
+    this.#end = offset + data.length;
     if (this.#encoding === 'base64') return { data: data.toString('base64'), offset, encoding: 'base64' };
-    const start = offset - this.#rest.length;
     const bytes = this.#rest.length === 0 ? data : Buffer.concat([this.#rest, data]);
-    const whole = last ? bytes.length : wholeCharacters(bytes);
+    const whole = wholeCharacters(bytes);
     this.#rest = Buffer.from(bytes.subarray(whole));
-    return whole === 0 ? null : { data: bytes.toString('utf8', 0, whole), offset: start };
+    return whole === 0 ? null : { data: bytes.toString('utf8', 0, whole), offset: this.#end - bytes.length };
+  }
+
+  /** A character that was never finished. */
+  rest(): Piece | null {
+    if (this.#rest.length === 0) return null;
+    const data = this.#rest.toString('utf8');
+    const offset = this.#end - this.#rest.length;
+    this.#rest = Buffer.alloc(0);
+    return { data, offset };
   }
 }
 

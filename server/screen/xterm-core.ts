@@ -1,8 +1,10 @@
 // The parts of @xterm/headless that its public API leaves out, named and typed: the only file that reaches inside of it.
 // Written for 6.0.0, which package.json pins; it must never change the terminal's state behind the parser's back.
 
-import type { IBuffer, Terminal } from '@xterm/headless';
+import type { IBuffer, IUnicodeVersionProvider, Terminal } from '@xterm/headless';
 import xterm from '@xterm/headless';
+
+import { withEmoji } from './width.ts';
 
 /** Colours and flags of a cell or of the pen. */
 export interface Attributes {
@@ -62,6 +64,7 @@ interface Core {
       readonly cursorBlink?: boolean;
     };
   };
+  readonly unicodeService: { readonly _activeProvider: IUnicodeVersionProvider };
   readonly coreMouseService: { readonly activeEncoding: string };
   readonly _charsetService: {
     readonly charset: Charset | undefined;
@@ -83,7 +86,7 @@ export interface TerminalSpec {
 const GROUND = 0;
 
 export function newTerminal({ cols, rows, scrollback }: TerminalSpec): Terminal {
-  return new xterm.Terminal({
+  const terminal = new xterm.Terminal({
     cols,
     rows,
     scrollback,
@@ -92,6 +95,10 @@ export function newTerminal({ cols, rows, scrollback }: TerminalSpec): Terminal 
     // Programs ask for the size in characters; nothing else of the window is anybody's business.
     windowOptions: { getWinSizeChars: true },
   });
+  const widths = withEmoji(coreOf(terminal).unicodeService._activeProvider);
+  terminal.unicode.register(widths);
+  terminal.unicode.activeVersion = widths.version;
+  return terminal;
 }
 
 const coreOf = (terminal: Terminal): Core => (terminal as unknown as { readonly _core: Core })._core;

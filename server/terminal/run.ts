@@ -10,6 +10,8 @@ import type { Shell } from './shell.ts';
 const PROMPT_MS = 1000;
 /** After an interrupt, until the shell reads the next line. */
 const BACK_MS = 1000;
+/** A prompt takes less than a millisecond; for one that does more, nobody is held up. */
+const NEXT_PROMPT_MS = 100;
 /** The first may be lost to text that stood on the command line unseen. */
 const ATTEMPTS = 2;
 
@@ -30,10 +32,10 @@ export interface RunOrder {
 export async function run(shell: Shell, order: RunOrder): Promise<TerminalRunResult> {
   await ready(shell, order);
   order.begins();
-  const startedMs = performance.now();
+  const begin = { status: shell.status, startedMs: performance.now() };
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     if (attempt > 0) await shell.repair();
-    const result = await tryOnce(shell, order, startedMs);
+    const result = await tryOnce(shell, order, begin);
     if (result !== null) return result;
   }
   throw busy('The shell did not take the command: it reads its input otherwise than at the start.');
@@ -60,24 +62,34 @@ async function ready(shell: Shell, order: RunOrder): Promise<void> {
 
 const busy = (message: string): Fault => new Fault('TERMINAL_BUSY', message);
 
+interface RunBegin {
+  /** $? for the command. */
+  readonly status: number | null;
+  readonly startedMs: number;
+}
+
 /** null when the shell did not run the line at all. */
-async function tryOnce(shell: Shell, order: RunOrder, startedMs: number): Promise<TerminalRunResult | null> {
+async function tryOnce(shell: Shell, order: RunOrder, begin: RunBegin): Promise<TerminalRunResult | null> {
   const id = order.newId();
   const line = ` __slotcast ${id}&&:;. "$__slotcast"</dev/null;{ __slotcast&&:;} 2>/dev/null`;
   const { command, cols, maxOutputBytes } = order;
-  await shell.spool.writeRun({ id, command, cols, typed: line.length, status: shell.status });
+  await shell.spool.writeRun({ id, command, cols, typed: line.length, status: begin.status });
   const watch = new RunWatch(shell, { id, maxOutputBytes });
   try {
     shell.send(`${line}\r`);
     const end = await first(watch.over, order);
-    const durationMs = Math.round(performance.now() - startedMs);
+    const durationMs = Math.round(performance.now() - begin.startedMs);
     if (end === 'refused') {
       // Another text was in the way, or the functions of the rc are gone. A line that is taken later finds no script.
       await shell.spool.removeRun(id);
       await shell.until(() => shell.atPrompt, { timeoutMs: BACK_MS, signal: order.signal });
       return watch.begun ? { outcome: 'lost', exitCode: null, cwd: shell.cwd, ...watch.output(), durationMs } : null;
     }
-    if (typeof end === 'object') return { ...outcomeOf(end), ...watch.output(), durationMs };
+    if (typeof end === 'object') {
+      // Between end and prompt the terminal would echo what is typed next, and then bash once more.
+      await shell.until(() => shell.state !== 'busy', { timeoutMs: NEXT_PROMPT_MS });
+      return { ...outcomeOf(end), ...watch.output(), durationMs };
+    }
     const output = watch.output();
     await interrupt(shell, watch.over);
     await shell.until(() => shell.atPrompt, { timeoutMs: BACK_MS });

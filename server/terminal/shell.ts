@@ -20,6 +20,8 @@ const REPAIR_MS = 1000;
 const FIRST_PROMPT_MS = 15_000;
 /** After a C-c the new prompt comes within a few ms. */
 const CLEAR_MS = 500;
+/** What was typed ahead is echoed right after the prompt. */
+const ECHO_MS = 30;
 /** bash has turned on bracketed paste, so it reads a line; its marks would be here within this. */
 const LOST_MARK_MS = 100;
 /** Frames of one step; the log is read at every append, so there is seldom more than one. */
@@ -188,6 +190,8 @@ export class Shell {
 
   /** Makes the command line empty. False when the shell doesn't take it. */
   async clear(): Promise<boolean> {
+    if (this.#typedAhead) await this.until(() => this.#halfTyped, { timeoutMs: ECHO_MS });
+    this.#typedAhead = false;
     // C-c ends whatever line editing is in: a search, vi mode, an unfinished quote. A C-v before takes the first one for itself.
     for (let attempt = 0; attempt < 2; attempt++) {
       if (this.atPrompt && !this.#halfTyped) return true;

@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { startGateway, type TestGateway, until } from '../support/gateway.ts';
 
@@ -107,6 +109,22 @@ test('output streamed while nobody was connected arrives after the resume, each 
   await again.call('exec.run', { command: 'touch /tmp/go' });
   await exited;
   expect(outputs.map(({ offset, data }) => [offset, data])).toEqual([[6, 'second\n']]);
+});
+
+test('the end of a command that came while nobody was connected is told after the resume', async () => {
+  const client = await gateway.client();
+  const { resume, slot } = await client.call('slot.acquire', {});
+  const { process } = await client.call('exec.start', { command: 'until test -e /tmp/go; do sleep 0.02; done; exit 6' });
+  await client.call('file.mkdir', { path: 'x' });
+  await client.close();
+  const watcher = await gateway.client();
+  await until('the loss', async () => !(await watcher.call('slot.info', { slot })).connected);
+  writeFileSync(join(gateway.dataDir, 'slots', slot, 'tmp', 'go'), '');
+  await until('the end', async () => (await watcher.call('slot.info', { slot })).processes === 0);
+  const again = await gateway.client();
+  const exit = new Promise<unknown>((resolve) => again.on('exec.exit', resolve));
+  await again.call('slot.acquire', { resume });
+  expect(await exit).toMatchObject({ process, outcome: 'exited', exitCode: 6 });
 });
 
 test('after the grace time the lease is gone, the slot is emptied and free', async () => {

@@ -174,7 +174,12 @@ until ($ended && !grep { length $$_[2] } @flow) {
     my $n = sysread STDIN, $input, 65536, length $input;
     $input_open = 0 if defined $n ? !$n : $! != 11 && $! != 4;
   }
-  if ($in_w && length $input && !flush($in_w, \$input)) { undef $in_w; $input = ""; $input_open = 0; shutdown STDIN, 0 }
+  if ($in_w && length $input && !flush($in_w, \$input)) {
+    undef $in_w; $input = ""; $input_open = 0;
+    # The writer is told by EPIPE; one that waits for room wakes up when what is queued is gone.
+    shutdown STDIN, 0;
+    1 while sysread STDIN, my $unread, 65536;
+  }
   undef $in_w if !$input_open && !length $input;
   for (@flow) {
     my ($from, $to) = @$_;
