@@ -10,7 +10,8 @@ export const contractCheck: Check = {
   },
   notice(name, value) {
     const declaration = notificationNamed(name);
-    if (declaration === undefined) throw new ContractError(`The gateway sent the notification ${name}, which there is not.`);
+    if (declaration === undefined)
+      throw new ContractError(`The gateway sent the notification ${name}, which there is not.`);
     const checked = declaration.params.safeParse(value);
     if (!checked.success) throw mismatch(name, checked.error.issues);
   },

@@ -10,21 +10,22 @@ type StreamName = Output['stream'];
 export type Received = Record<string, Record<StreamName, number>>;
 
 export class Lease {
-  #acquired: Acquired;
+  #acquired: Acquired | null = null;
   readonly #processes = new Map<string, Record<StreamName, Arrival>>();
 
-  constructor(acquired: Acquired, received: Received = {}) {
-    this.#acquired = acquired;
+  /** Output may come before the reply that tells whose lease it is. */
+  constructor(received: Received = {}) {
     for (const [process, { stdout, stderr }] of Object.entries(received)) {
       this.#processes.set(process, { stdout: new Arrival(stdout), stderr: new Arrival(stderr) });
     }
   }
 
-  get acquired(): Acquired {
+  /** null until the gateway has replied. */
+  get acquired(): Acquired | null {
     return this.#acquired;
   }
 
-  renew(acquired: Acquired): void {
+  bind(acquired: Acquired): void {
     this.#acquired = acquired;
   }
 

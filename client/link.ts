@@ -13,7 +13,7 @@ const ANSWER_MS = 15_000;
 
 export interface LinkParts {
   /** Opens a transport; rejects when there is none to be had. */
-  open(listener: TransportListener): Promise<Transport>;
+  open(listener: TransportListener, signal: AbortSignal): Promise<Transport>;
   message(text: string): void;
   /** A new transport is there. When it rejects, the transport is dropped and the next one is tried. */
   up(transport: Transport): Promise<void>;
@@ -34,7 +34,10 @@ export class Link {
   #watchdog: ReturnType<typeof setTimeout> | undefined;
   #isPaused = false;
   #isClosed = false;
+  /** Failed in a row. */
+  #tries = 0;
   #wake = (): void => {};
+  readonly #closing = new AbortController();
 
   constructor(parts: LinkParts) {
     this.#parts = parts;
@@ -70,19 +73,25 @@ export class Link {
   async close(code?: number, reason?: string): Promise<void> {
     this.#isClosed = true;
     this.#wake();
+    this.#closing.abort();
     await this.#transport?.close(code, reason);
   }
 
   async #connect(): Promise<void> {
     let transport: Transport | null = null;
+    let endedEarly: Close | null = null;
     const listener: TransportListener = {
       message: (text) => this.#parts.message(text),
       heard: () => {
         this.#heardAtMs = performance.now();
       },
-      closed: (close) => this.#down(close, transport),
+      closed: (close) => {
+        endedEarly = close;
+        this.#down(close, transport);
+      },
     };
-    transport = await this.#parts.open(listener);
+    transport = await this.#parts.open(listener, this.#closing.signal);
+    if (endedEarly !== null) throw describeClose(endedEarly);
     if (this.#isClosed) {
       await transport.close();
       return;
@@ -93,6 +102,7 @@ export class Link {
     this.#watch();
     try {
       await this.#parts.up(transport);
+      this.#tries = 0;
     } catch {
       transport.drop();
     }
@@ -108,8 +118,8 @@ export class Link {
   }
 
   async #reconnect(): Promise<void> {
-    for (let tries = 0; !this.#isClosed; tries++) {
-      await this.#pause(pauseMs(tries, this.#parts.random));
+    while (!this.#isClosed) {
+      await this.#pause(pauseMs(this.#tries++, this.#parts.random));
       if (this.#isClosed) return;
       try {
         await this.#connect();

@@ -90,11 +90,10 @@ export class Rpc {
   }
 
   /** Sends the calls as batches: they run side by side, and their replies come together. */
-  async batch<const C extends readonly BatchCall[]>(calls: C, options: CallOptions = {}): Promise<BatchResult<C>> {
-    const results = calls.map(({ method, params }) => this.#begin(method, params, options));
+  async batch(calls: readonly (BatchCall & RpcOptions<MethodName>)[]): Promise<PromiseSettledResult<unknown>[]> {
+    const results = calls.map(({ method, params, ...options }) => this.#begin(method, params, options));
     this.#flushAsBatch();
-    // The order is that of the calls, so each result has its call's type.
-    return (await Promise.allSettled(results)) as BatchResult<C>;
+    return await Promise.allSettled(results);
   }
 
   /** There is a connection: only calls that are first are sent until `ready`. */
@@ -226,7 +225,8 @@ export class Rpc {
     const { id, method } = pending;
     // The reply tells how it ended.
     if (pending.isSent) this.#send?.(encodeNotification('$/cancelRequest', { id }));
-    else if (pending.wasSent) pending.reject(new UnconfirmedError(method, 'it was cancelled while the connection was away'));
+    else if (pending.wasSent)
+      pending.reject(new UnconfirmedError(method, 'it was cancelled while the connection was away'));
     else pending.reject(cancelledUnsent(method));
   }
 

@@ -5,6 +5,7 @@ import { Fault } from '../protocol/fault.ts';
 import type { Acquired } from '../protocol/slot.ts';
 import { ConnectionError } from './connection-error.ts';
 import { Emitter } from './emitter.ts';
+import type { Notified } from './exec.ts';
 import { Lease } from './lease.ts';
 import { describeClose, Link } from './link.ts';
 import { withKey } from './resend.ts';
@@ -31,10 +32,12 @@ export type ClientEvents = { [N in NotificationName]: Notice<N> } & {
   resumed: Acquired;
   /** The lease has ended without a release. */
   lost: SlotLost;
+  /** No connection will come any more, since the client was closed, its credential ended, or it was told not to reconnect. */
+  closed: { readonly error: Error };
 };
 
 export interface SessionOptions {
-  readonly open: (listener: TransportListener) => Promise<Transport>;
+  readonly open: (listener: TransportListener, signal: AbortSignal) => Promise<Transport>;
   readonly reconnect: boolean;
   readonly check: Check | null;
   readonly random: () => number;
@@ -48,6 +51,9 @@ export class Session {
   readonly #keyPrefix: string;
   #keys = 0;
   #lease: Lease | null = null;
+  /** Asked for, and not replied yet. */
+  #asked: Lease | null = null;
+  #early: Notified[] = [];
   #isClosed = false;
   #isFirst = true;
 
@@ -88,18 +94,25 @@ export class Session {
   }
 
   call<M extends MethodName>(method: M, params: Params<M>, options: RpcOptions<M> = {}): Promise<Result<M>> {
-    const onReply = (result: Result<M>): void => {
-      this.#observe(method, params, result);
-      options.onReply?.(result);
-    };
-    return this.#rpc.call(method, this.#repeatable(method, params), { ...options, onReply });
+    const result = this.#rpc.call(method, this.#prepare(method, params), this.#observed(method, options));
+    if (asksForLease(method)) result.catch(() => this.#forgetAsked());
+    return result;
   }
 
-  /** As `call` for each; an acquired lease is only known to who acquires it by `call`. */
-  batch<const C extends readonly BatchCall[]>(calls: C, options?: CallOptions): Promise<BatchResult<C>> {
-    const prepared = calls.map(({ method, params }) => ({ method, params: this.#repeatable(method, params) }));
-    // The same calls in the same order.
-    return this.#rpc.batch(prepared as unknown as C, options);
+  /** As `call` for each, in one message: they run side by side, and their replies come together. */
+  async batch<const C extends readonly BatchCall[]>(calls: C, options: CallOptions = {}): Promise<BatchResult<C>> {
+    const prepared = calls.map(({ method, params }) => ({
+      method,
+      params: this.#prepare(method, params),
+      ...this.#observed(method, options),
+    }));
+    // The order is that of the calls, so each result has its call's type.
+    return (await this.#rpc.batch(prepared)) as BatchResult<C>;
+  }
+
+  /** What came of commands while the lease was being asked for: they were started before. Given once. */
+  takeEarly(): readonly Notified[] {
+    return this.#early.splice(0);
   }
 
   pause(): void {
@@ -111,14 +124,29 @@ export class Session {
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true;
-    this.#rpc.end(new ConnectionError('The client was closed.'));
+    this.#end(new ConnectionError('The client was closed.'));
     await this.#link.close();
   }
 
-  #repeatable<M extends MethodName>(method: M, params: Params<M>): Params<M> {
-    if (!this.#reconnects) return params;
-    return withKey(method, params, () => `${this.#keyPrefix}-${++this.#keys}`);
+  /** Makes a call repeatable where that takes something, and notes what it will bring. */
+  #prepare<M extends MethodName>(method: M, params: Params<M>): Params<M> {
+    if (asksForLease(method) && this.#lease === null) {
+      this.#asked = new Lease((params as Params<'slot.acquire'>).received);
+    }
+    return this.#reconnects ? withKey(method, params, () => `${this.#keyPrefix}-${++this.#keys}`) : params;
+  }
+
+  #forgetAsked(): void {
+    this.#asked = null;
+    this.#early = [];
+  }
+
+  #observed<M extends MethodName>(method: M, options: RpcOptions<M>): RpcOptions<M> {
+    const onReply = (result: Result<M>): void => {
+      this.#observe(method, result);
+      options.onReply?.(result);
+    };
+    return { ...options, onReply };
   }
 
   async #up(transport: Transport): Promise<void> {
@@ -136,11 +164,10 @@ export class Session {
 
   /** null when the lease is gone; rejects when it may still be had later. */
   async #resumeLease(lease: Lease): Promise<Acquired | null> {
-    const { resume } = lease.acquired;
     try {
-      const params = { resume, received: lease.received() };
+      const params = { resume: lease.acquired?.resume, received: lease.received() };
       const acquired = await this.#rpc.call('slot.acquire', params, { isFirst: true });
-      lease.renew(acquired);
+      lease.bind(acquired);
       return acquired;
     } catch (error) {
       if (!(error instanceof Fault) || error.data.retry !== 'no') throw error;
@@ -150,55 +177,72 @@ export class Session {
   }
 
   #down(close: Close, isFinal: boolean): void {
-    const error = close.code === CREDENTIAL_ENDED ? refused(close) : describeClose(close);
-    if (isFinal) this.#rpc.end(error);
-    else this.#rpc.detach(close.code);
-    const willReconnect = !isFinal;
-    this.events.emit('disconnected', { code: close.code, reason: close.reason, willReconnect });
-    const taken = close.code === TAKEN_OVER;
-    if (taken || (isFinal && !this.#isClosed)) this.#lose(new Fault('LEASE_LOST', taken ? close.reason : error.message));
+    if (!isFinal) this.#rpc.detach(close.code);
+    this.events.emit('disconnected', { code: close.code, reason: close.reason, willReconnect: !isFinal });
+    if (close.code === TAKEN_OVER) this.#lose(new Fault('LEASE_LOST', close.reason));
+    if (isFinal) this.#end(close.code === CREDENTIAL_ENDED ? refused(close) : describeClose(close));
   }
 
   #lose(fault: Fault): void {
-    const lease = this.#lease;
-    if (lease === null) return;
+    const slot = this.#lease?.acquired?.slot;
+    if (slot === undefined) return;
     this.#lease = null;
     this.#rpc.loseSlot(fault);
-    this.events.emit('lost', { slot: lease.acquired.slot, fault });
+    this.events.emit('lost', { slot, fault });
+  }
+
+  #end(error: Error): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#rpc.end(error);
+    this.events.emit('closed', { error });
   }
 
   /** The gateway breaks the contract: nothing that it says can be relied on. */
   async #fail(error: Error): Promise<void> {
-    this.#isClosed = true;
-    this.#rpc.end(error);
-    await this.#link.close(PROTOCOL_ERROR);
+    this.#end(error);
+    await this.#link.close(CONTRACT_BROKEN);
   }
 
   #notice(name: NotificationName, params: unknown): void {
-    if (name === 'exec.output') {
-      const output = params as Notice<'exec.output'>;
-      const fresh = this.#lease === null ? output : this.#lease.accept(output);
-      if (fresh !== null) this.events.emit(name, fresh);
-      return;
-    }
-    if (name === 'exec.exit') this.#lease?.ended((params as Notice<'exec.exit'>).process);
-    this.events.emit(name, params as ClientEvents[typeof name]);
+    if (name === 'exec.output') this.#output(params as Notice<'exec.output'>);
+    else if (name === 'exec.exit') this.#exit(params as Notice<'exec.exit'>);
+    else this.events.emit(name, params as ClientEvents[typeof name]);
+  }
+
+  #output(given: Notice<'exec.output'>): void {
+    const lease = this.#asked ?? this.#lease;
+    const output = lease === null ? given : lease.accept(given);
+    if (output === null) return;
+    if (this.#asked !== null) this.#early.push({ output });
+    this.events.emit('exec.output', output);
+  }
+
+  #exit(exit: Notice<'exec.exit'>): void {
+    const lease = this.#asked ?? this.#lease;
+    lease?.ended(exit.process);
+    if (this.#asked !== null) this.#early.push({ exit });
+    this.events.emit('exec.exit', exit);
   }
 
   /** What replies say about the lease. */
-  #observe<M extends MethodName>(method: M, params: Params<M>, result: Result<M>): void {
-    if (method === 'slot.acquire' || method === 'slot.takeover') {
-      const { received } = params as Params<'slot.acquire'>;
-      this.#lease = new Lease(result as Acquired, received);
+  /** What replies say about the lease. */
+  #observe<M extends MethodName>(method: M, result: Result<M>): void {
+    if (asksForLease(method)) {
+      this.#lease = this.#asked ?? new Lease();
+      this.#asked = null;
+      this.#lease.bind(result as Acquired);
     } else if (method === 'slot.release') this.#lease = null;
     else if (method === 'exec.start') this.#lease?.started((result as Result<'exec.start'>).process);
     else if (method === 'exec.run') this.#lease?.ended((result as Result<'exec.run'>).process);
   }
 }
 
-/** Close codes: the credential has ended; another connection drives the slot; RFC 6455's for a broken protocol. */
+const asksForLease = (method: MethodName): boolean => method === 'slot.acquire' || method === 'slot.takeover';
+
+/** Close codes: the credential has ended; another connection drives the slot; what came was no reply of the contract. */
 const CREDENTIAL_ENDED = 4401;
 const TAKEN_OVER = 4409;
-const PROTOCOL_ERROR = 1002;
+const CONTRACT_BROKEN = 4400;
 
 const refused = ({ reason }: Close): Fault => new Fault('UNAUTHENTICATED', reason || 'The token has ended.');

@@ -36,6 +36,8 @@ export interface TransportOptions {
   readonly token: string | undefined;
   readonly headers: Readonly<Record<string, string>>;
   readonly WebSocket: SocketConstructor | undefined;
+  /** Gives up while it is being opened. */
+  readonly signal: AbortSignal;
 }
 
 export interface Close {
@@ -58,14 +60,14 @@ export async function openTransport(options: TransportOptions, listener: Transpo
   const WebSocket = options.WebSocket ?? (globalThis.WebSocket as SocketConstructor | undefined);
   if (WebSocket === undefined) throw new TypeError('There is no WebSocket here: give one as the option WebSocket.');
   if (Object.keys(options.headers).length > 0) throw new TypeError('Only in Node can headers be set on a WebSocket.');
-  const { url, token } = options;
+  const { url, token, signal } = options;
   const protocols = token === undefined ? [PROTOCOL] : [PROTOCOL, `${BEARER_PROTOCOL}${encodeBase64Url(token)}`];
-  return await opened(new WebSocket(url, protocols), { url, listener });
+  return await opened(new WebSocket(url, protocols), { url, listener, signal });
 }
 
 async function openInNode(options: TransportOptions, listener: TransportListener): Promise<Transport> {
   const { WebSocket } = await import('ws');
-  const { url, token } = options;
+  const { url, token, signal } = options;
   const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
   const socket = new WebSocket(url, [PROTOCOL], {
     headers: { ...options.headers, ...authorization },
@@ -89,17 +91,31 @@ async function openInNode(options: TransportOptions, listener: TransportListener
     });
   });
   // Its types name events of their own, which have the same fields.
-  return await Promise.race([opened(socket as unknown as Socket, { url, listener }), refused]);
+  return await Promise.race([opened(socket as unknown as Socket, { url, listener, signal }), refused]);
 }
 
-function opened(socket: Socket, { url, listener }: { url: string; listener: TransportListener }): Promise<Transport> {
+interface Opening {
+  readonly url: string;
+  readonly listener: TransportListener;
+  readonly signal: AbortSignal;
+}
+
+function opened(socket: Socket, { url, listener, signal }: Opening): Promise<Transport> {
   return new Promise((resolve, reject) => {
     let why = '';
+    const abort = (): void => cut(socket);
+    signal.addEventListener('abort', abort, { once: true });
     socket.onerror = (event: { message?: string; error?: { code?: string } }) => {
       why = event.error?.code ?? event.message ?? '';
     };
-    socket.onclose = ({ code }) => reject(new ConnectionError(unreachable(url, why), code));
-    socket.onopen = () => resolve(new Transport(socket, listener));
+    socket.onclose = ({ code }) => {
+      signal.removeEventListener('abort', abort);
+      reject(new ConnectionError(unreachable(url, why), code));
+    };
+    socket.onopen = () => {
+      signal.removeEventListener('abort', abort);
+      resolve(new Transport(socket, listener));
+    };
   });
 }
 
@@ -155,9 +171,13 @@ export class Transport {
 
   /** Cuts the line without a goodbye; the close comes at once in Node, and by and by in a browser. */
   drop(): void {
-    if (this.#socket.terminate === undefined) this.#socket.close();
-    else this.#socket.terminate();
+    cut(this.#socket);
   }
+}
+
+function cut(socket: Socket): void {
+  if (socket.terminate === undefined) socket.close();
+  else socket.terminate();
 }
 
 const isNode = (): boolean => typeof process !== 'undefined' && typeof process.versions?.node === 'string';

@@ -14,9 +14,10 @@ await main(async () => {
   const document = openRpc(version);
   const head = readFileSync(join(root, 'docs', 'protocol.head.md'), 'utf8');
   const pages = {
-    'docs/openrpc.json': formatted(JSON.stringify(document, null, 2)),
+    'docs/openrpc.json': JSON.stringify(document, null, 2),
     'docs/protocol.md': protocolPage(document, head),
   };
+  for (const [name, text] of Object.entries(pages)) pages[name] = formatted(name, text);
   if (process.argv.includes('--check')) check(pages);
   else for (const [name, text] of Object.entries(pages)) writeFileSync(join(root, name), text);
 });
@@ -31,13 +32,14 @@ function check(pages) {
 }
 
 /** As the formatter wants every file here. */
-function formatted(json) {
+function formatted(name, text) {
   const biome = join(root, 'node_modules', '@biomejs', 'biome', 'bin', 'biome');
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    [biome, 'format', '--stdin-file-path=docs/openrpc.json'],
-    { cwd: root, encoding: 'utf8', input: json, maxBuffer: 64 * 1024 * 1024 },
-  );
+  const { status, stdout, stderr } = spawnSync(process.execPath, [biome, 'format', `--stdin-file-path=${name}`], {
+    cwd: root,
+    encoding: 'utf8',
+    input: text,
+    maxBuffer: 64 * 1024 * 1024,
+  });
   if (status !== 0) throw new SetupError(`the formatter failed: ${stderr.trim()}`);
   return stdout;
 }

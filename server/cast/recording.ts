@@ -72,8 +72,9 @@ export async function* readItems(file: FileHandle, part: Part): AsyncGenerator<r
 }
 
 /** Bytes of the file in pieces; each is only valid until the next is asked for. */
-export async function* readPieces(file: FileHandle, start: number, end: number): AsyncGenerator<Buffer> {
-  const buffer = Buffer.allocUnsafe(Math.min(PIECE_BYTES, Math.max(1, end - start)));
+export async function* readPieces(file: FileHandle, start: number, end: number): AsyncGenerator<Uint8Array> {
+  // No Buffer: what a decoder slices off one of those would change with the next read.
+  const buffer = new Uint8Array(Math.min(PIECE_BYTES, Math.max(1, end - start)));
   for (let at = start; at < end; ) {
     const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, end - at), at);
     if (bytesRead === 0) return;

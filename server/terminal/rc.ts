@@ -49,8 +49,12 @@ __slotcast_prompt() {
   { local status=$? -; set +eux; } 2>/dev/null
   local path
   __slotcast_hook
-  __slotcast_path
-  __slotcast_mark "D;$status;cwd=$path"
+  # A run has told its end already.
+  if [[ -z ${'$'}{__slotcast_told-} ]]; then
+    __slotcast_path
+    __slotcast_mark "D;$status;cwd=$path"
+  fi
+  __slotcast_told=
   # The prompt goes to stderr; when that is elsewhere, its mark still has to be seen.
   [[ -t 2 ]] || __slotcast_mark B
   return 0
@@ -62,7 +66,7 @@ __slotcast() {
   { local status=$? traced=$- -; set +eux; } 2>/dev/null
   local path lines=() IFS=$' \t\n'
   if ((!$#)); then
-    __slotcast=
+    __slotcast= __slotcast_told=1
     __slotcast_path
     __slotcast_mark "D;$status;cwd=$path"
     return "$status"

@@ -28,9 +28,9 @@ export interface RunOrder {
   readonly begins: () => void;
 }
 
-/** Faults: TERMINAL_BUSY when the shell reads no command line, CANCELLED when the signal was aborted. */
-export async function run(shell: Shell, order: RunOrder): Promise<TerminalRunResult> {
-  await ready(shell, order);
+/** null when the shell ended before anything was typed. Faults: TERMINAL_BUSY when it reads no command line, CANCELLED when the signal was aborted. */
+export async function run(shell: Shell, order: RunOrder): Promise<TerminalRunResult | null> {
+  if (!(await ready(shell, order))) return null;
   order.begins();
   const begin = { status: shell.status, startedMs: performance.now() };
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -41,12 +41,13 @@ export async function run(shell: Shell, order: RunOrder): Promise<TerminalRunRes
   throw busy('The shell did not take the command: it reads its input otherwise than at the start.');
 }
 
-/** The shell reads an empty command line when this resolves. */
-async function ready(shell: Shell, order: RunOrder): Promise<void> {
+/** True when the shell reads an empty command line, false when it has ended. */
+async function ready(shell: Shell, order: RunOrder): Promise<boolean> {
   const timeoutMs = order.timeoutMs === 0 ? PROMPT_MS : Math.min(PROMPT_MS, order.timeoutMs);
   // In the middle of a command it may be that its last line is still on its way: that too is waited for.
   await shell.until(() => shell.atPrompt || shell.fullScreen, { timeoutMs, signal: order.signal });
   if (order.signal.aborted) throw new Fault('CANCELLED');
+  if (shell.end !== null) return false;
   if (shell.fullScreen) {
     throw busy('A full-screen program has the terminal. End it by terminal.keys (for one q, or Escape : q ! Enter).');
   }
@@ -57,7 +58,8 @@ async function ready(shell: Shell, order: RunOrder): Promise<void> {
       'Another command runs in the terminal. Wait for its end by terminal.wait {prompt:true}, or stop it by C-c.',
     );
   }
-  if (!(await shell.clear())) throw busy('The shell is not at its prompt. Look at the screen by terminal.capture.');
+  if ((await shell.clear()) || shell.end !== null) return shell.end === null;
+  throw busy('The shell is not at its prompt. Look at the screen by terminal.capture.');
 }
 
 const busy = (message: string): Fault => new Fault('TERMINAL_BUSY', message);

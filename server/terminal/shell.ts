@@ -19,7 +19,7 @@ const REPAIR_MS = 1000;
 /** A cold sandbox and bash take some 30 ms; a host under load a hundred times that. */
 const FIRST_PROMPT_MS = 15_000;
 /** After a C-c the new prompt comes within a few ms. */
-const CLEAR_MS = 500;
+const CLEAR_MS = 250;
 /** What was typed ahead is echoed right after the prompt. */
 const ECHO_MS = 30;
 /** bash has turned on bracketed paste, so it reads a line; its marks would be here within this. */
@@ -108,7 +108,7 @@ export class Shell {
     this.#subscription = log.listen(() => this.#read());
   }
 
-  /** What the user types, or what stands for it. */
+  /** What the user types. Fault TERMINAL_BUSY when too much waits to be read. */
   type(data: string): void {
     if (data === '') return;
     const enters = /[\r\n\x03]/.test(data);
@@ -117,12 +117,16 @@ export class Shell {
       this.#entered ||= enters;
       this.#halfTyped = true;
     }
-    this.send(data);
+    if (this.end === null) this.#kept?.write(data);
   }
 
-  /** Bytes that are no typing: replies to terminal queries, our own keys. */
+  /** Bytes that are no typing: replies to terminal queries, our own keys. Dropped when the terminal takes no input any more. */
   send(data: string): void {
-    if (this.end === null) this.#kept?.write(data);
+    try {
+      if (this.end === null) this.#kept?.write(data);
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+    }
   }
 
   /** C-c: the command, or the text on the command line, is given up; the shell is at its prompt only after it has shown a new one. */
@@ -218,13 +222,15 @@ export class Shell {
 
   async #start(options: ShellOptions): Promise<void> {
     const { keeper, place, network, log, cols, rows, env } = options;
-    await this.spool.writeRc(this.#rc);
     const argv = ['bash', '--noprofile', '--rcfile', `${this.directory}/rc`, '-i'];
-    this.#kept = await keeper.startTerminal({ place, network, cast: log.cast, cols, rows, env, argv });
-    void this.#kept.ended.then((end) => this.#ended(end));
-    const prompted = await this.until(() => this.atPrompt, { timeoutMs: FIRST_PROMPT_MS });
-    await this.spool.removeRc();
-    if (prompted) return;
+    await this.spool.writeRc(this.#rc);
+    try {
+      this.#kept = await keeper.startTerminal({ place, network, cast: log.cast, cols, rows, env, argv });
+      void this.#kept.ended.then((end) => this.#ended(end));
+      if (await this.until(() => this.atPrompt, { timeoutMs: FIRST_PROMPT_MS })) return;
+    } finally {
+      await this.spool.removeRc();
+    }
     const why =
       this.end === null ? 'showed no prompt in time' : `ended at once with ${this.end.exitCode ?? 'a signal'}`;
     throw new Fault('SANDBOX_UNAVAILABLE', `The terminal's shell ${why}. See slotcast doctor.`);

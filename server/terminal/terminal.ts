@@ -134,7 +134,6 @@ export class Terminal {
 
   async #run(call: Call<'terminal.run'>, signal: AbortSignal): Promise<TerminalRunResult> {
     const { command, timeoutMs, maxOutputBytes } = call;
-    const shell = await this.#ready();
     const marker = new RunMarker(this.#options.log);
     const begins = (): void => {
       marker.begin(`r${++this.#runs}`, command);
@@ -142,18 +141,14 @@ export class Terminal {
       this.#changed();
     };
     const newId = () => String(++this.#scripts);
+    const order = { command, timeoutMs, maxOutputBytes, signal, newId, begins };
     try {
-      const result = await run(shell, {
-        command,
-        timeoutMs,
-        maxOutputBytes,
-        cols: this.#size.cols,
-        signal,
-        newId,
-        begins,
-      });
-      marker.end(result);
-      return result;
+      for (;;) {
+        const result = await run(await this.#ready(), { ...order, cols: this.#size.cols });
+        if (result === null) continue;
+        marker.end(result);
+        return result;
+      }
     } finally {
       marker.end(null);
       if (this.running !== null) {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { playByAsciinema } from '../support/asciinema.ts';
 import { startGateway, until } from '../support/gateway.ts';
-import type { Client } from '../support/mini-client.ts';
+import type { Client } from '../../client/index.ts';
 
 /** A bundle of a small repository whose test fails: it subtracts where it should add. */
 function brokenRepository(): Buffer {

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { playByAsciinema } from '../support/asciinema.ts';
 import { startGateway, type TestGateway, until } from '../support/gateway.ts';
-import type { Client } from '../support/mini-client.ts';
+import type { Client } from '../../client/index.ts';
 
 let gateway: TestGateway;
 let agent: Client;

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
-import type { Client } from '../support/mini-client.ts';
+import type { Client } from '../../client/index.ts';
 
 let gateway: TestGateway;
 let client: Client;

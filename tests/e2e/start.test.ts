@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { connect } from '../support/mini-client.ts';
+import { connect } from '../../client/index.ts';
 
 const program = new URL('../../dist/cli/main.js', import.meta.url).pathname;
 let dataDir: string;

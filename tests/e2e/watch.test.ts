@@ -2,7 +2,7 @@ import { Terminal } from '@xterm/headless';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Frame } from '../../protocol/frame.ts';
 import { startGateway, type TestGateway, until } from '../support/gateway.ts';
-import type { Client } from '../support/mini-client.ts';
+import type { Client } from '../../client/index.ts';
 
 let gateway: TestGateway;
 let agent: Client;

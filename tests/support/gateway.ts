@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readConfig } from '../../server/config.ts';
 import { Gateway } from '../../server/gateway.ts';
-import { type Client, connect } from './mini-client.ts';
+import { type Client, connect } from '../../client/index.ts';
 
 export interface TestGateway {
   readonly url: string;

@@ -61,10 +61,15 @@ test.each([
   ],
   ["printf '\\e]133;'", 0, '\x1b]133;'],
   ["printf '\\e'", 0, '\x1b'],
-  ['echo "${PS1@P}" >/dev/null; echo x', 0, 'x\n'],
 ])('%j exits with %i and prints %j', async (command, exitCode, output) => {
   expect(await bench.run(command)).toMatchObject(exited(exitCode, output));
   expect(await bench.run('echo next')).toMatchObject(exited(0, 'next\n'));
+});
+
+test('a command that prints the prompt with its marks is not taken for ended', async () => {
+  const { exitCode, output } = await bench.run(`echo "\${PS1@P}\${PS0@P}"; sleep 0.3; echo x; false`);
+  expect(exitCode).toBe(1);
+  expect(output).toMatch(/^\S*~ \$ \S*\nx\n$/);
 });
 
 test('long output is whole and in order', async () => {
@@ -82,7 +87,7 @@ test('cwd, variables, functions, aliases, options and jobs stay', async () => {
     "mkdir 'a b'; cd 'a b'; export GREETING=hello; declare -a list=(1 2); greet() { echo \"$GREETING $1\"; }; shopt -s expand_aliases; alias hi='greet alias'; sleep 1000 &",
   );
   const { output, cwd } = await bench.run(
-    'greet you\nhi\necho "${#list[@]}"\njobs -r\npwd\nsh -c \'echo $GREETING\'\nkill %1',
+    `greet you\nhi\necho "\${#list[@]}"\njobs -r\npwd\nsh -c 'echo $GREETING'\nkill %1`,
   );
   expect(cwd).toBe('/workspace/a b');
   const lines = output.split('\n');
@@ -141,7 +146,7 @@ test.each([
   await bench.run('gone=1; cd /');
   expect(await bench.run(command)).toMatchObject({ ...exited(exitCode, output), cwd: null });
   expect(bench.terminal.info()).toBeNull();
-  expect(await bench.run('echo "${gone-new}"; pwd')).toMatchObject(exited(0, 'new\n/workspace\n'));
+  expect(await bench.run(`echo "\${gone-new}"; pwd`)).toMatchObject(exited(0, 'new\n/workspace\n'));
 });
 
 test('a shell that kills itself is signaled, or exits with the number of the signal', async () => {

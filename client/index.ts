@@ -1,0 +1,20 @@
+// The public face of the client: what a program imports. Everything else in this folder may change.
+export type { ArchiveFormat } from '../protocol/artifact.ts';
+export type { CastInfo, Marker } from '../protocol/cast.ts';
+export type { MethodName, Notice, NotificationName, Params, Result } from '../protocol/contract.ts';
+export type { ExecExit, ExecResult, Outcome, ProcessInfo, SignalName } from '../protocol/exec.ts';
+export { Fault, type FaultName } from '../protocol/fault.ts';
+export type { FileEntry } from '../protocol/file.ts';
+export type { Frame } from '../protocol/frame.ts';
+export type { Capability } from '../protocol/server.ts';
+export type { Acquired, Network, SlotInfo } from '../protocol/slot.ts';
+export type { TerminalCapture, TerminalRunResult } from '../protocol/terminal.ts';
+export { Client, type ConnectOptions, connect } from './client.ts';
+export { ConnectionError, ContractError, UnconfirmedError } from './connection-error.ts';
+export type { Download } from './file.ts';
+export type { Output, Process } from './process.ts';
+export type { BatchCall, BatchResult, CallOptions } from './rpc.ts';
+export type { ClientEvents, Disconnected, SlotLost } from './session.ts';
+export type { Slot } from './slot.ts';
+export type { SlotWatch } from './slot-watch.ts';
+export type { Watch, WatchEvent } from './watch.ts';
