@@ -1,10 +1,13 @@
 // The order in which frames are fed to an emulator, without what nobody could see afterwards: of a flood of plain lines only the last ones
-// are left when it has run through. What is left out never changes the state; anything but plain text is fed as it is.
+// are left when it has run through. What is left out never changes the state: anything but text and its colours is fed as it is.
 import type { NumberedFrame } from '../../protocol/frame.ts';
 import type { Emulator } from './emulator.ts';
 
-/** Characters and line ends, nothing that could change a mode, the pen or the way of the cursor. */
-const PLAIN = /^[\t\n\r\x20-\x7e\u00a0-\uffff]*$/;
+/** Anything but characters, line ends, tabs and SGR: it could change a mode or the way of the cursor. */
+const NOT_PLAIN = /[\0-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f]|\x1b(?!\[[0-9;:]*m)/;
+const SGR = /\x1b\[[0-9;:]*m/g;
+/** One that begins with a reset: what stands before it doesn't matter. */
+const RESET = /^\x1b\[0*(?:;|m)/;
 
 /** Gives the frames to feed, one by one; each must be fed before the next is asked for. */
 export function* worthFeeding(emulator: Emulator, frames: readonly NumberedFrame[]): Generator<NumberedFrame> {
@@ -36,7 +39,7 @@ function endOfPlain(frames: readonly NumberedFrame[], first: number): number {
 
 function isPlain(frame: NumberedFrame | undefined): boolean {
   if (frame === undefined || frame.code === 'r') return false;
-  return frame.code !== 'o' || PLAIN.test(frame.data);
+  return frame.code !== 'o' || !NOT_PLAIN.test(frame.data);
 }
 
 interface Run {
@@ -61,7 +64,24 @@ function cutRun(frames: readonly NumberedFrame[], run: Run): { index: number; fr
     if (lines < run.lines) continue;
     const start = frame.data.lastIndexOf('\r\n', at - 1);
     // The column is known only after a whole line end.
-    if (at > 0 && start !== -1) return { index, frame: { ...frame, data: `\r${frame.data.slice(start + 2)}` } };
+    if (at <= 0 || start === -1) continue;
+    const pen = penAfter(frames, { first: run.first, index, chars: start + 2 });
+    return { index, frame: { ...frame, data: `\r${pen}${frame.data.slice(start + 2)}` } };
   }
   return null;
+}
+
+/** The SGR sequences since the last reset in what is left out: the frames from `first` to before `index`, and `chars` of that one. */
+function penAfter(frames: readonly NumberedFrame[], left: { first: number; index: number; chars: number }): string {
+  let pen = '';
+  for (let index = left.index; index >= left.first; index--) {
+    const frame = frames[index];
+    if (frame === undefined || frame.code !== 'o') continue;
+    const text = index === left.index ? frame.data.slice(0, left.chars) : frame.data;
+    const sequences = text.match(SGR) ?? [];
+    const reset = sequences.findLastIndex((sequence) => RESET.test(sequence));
+    pen = sequences.slice(Math.max(0, reset)).join('') + pen;
+    if (reset !== -1) break;
+  }
+  return pen;
 }

@@ -20,6 +20,8 @@ export type RunEnd =
 
 export class RunWatch {
   readonly over: Promise<RunEnd>;
+  /** Resolves when the shell has taken the line; never when it doesn't. */
+  readonly started: Promise<void>;
   /** The shell has taken the line. Looked for also after a refusal, which is a matter of time. */
   begun = false;
   readonly #shell: Shell;
@@ -27,6 +29,7 @@ export class RunWatch {
   readonly #output: RunOutput;
   readonly #subscription: { close(): void };
   #settle: (end: RunEnd) => void = () => undefined;
+  #start: () => void = () => undefined;
   /** What was printed from the moment on that somebody began to read a line: a prompt when it was the shell. */
   #prompt: string | null = null;
   #frozen = false;
@@ -39,6 +42,9 @@ export class RunWatch {
     this.#output = new RunOutput(options.maxOutputBytes, `${shell.directory}/${options.id}`);
     this.over = new Promise((resolve) => {
       this.#settle = resolve;
+    });
+    this.started = new Promise((resolve) => {
+      this.#start = resolve;
     });
     this.#timer = setTimeout(() => this.#end('refused'), TAKEN_MS);
     this.#subscription = shell.listen((event) => this.#see(event));
@@ -77,6 +83,7 @@ export class RunWatch {
   #begin(): void {
     clearTimeout(this.#timer);
     this.begun = true;
+    this.#start();
   }
 
   /** A prompt before the end mark: a redrawn one, one that a program printed, or the mark was lost. */

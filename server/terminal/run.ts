@@ -79,7 +79,7 @@ async function tryOnce(shell: Shell, order: RunOrder, begin: RunBegin): Promise<
   const watch = new RunWatch(shell, { id, maxOutputBytes });
   try {
     shell.send(`${line}\r`);
-    const end = await first(watch.over, order);
+    const end = await first(watch, order);
     const durationMs = Math.round(performance.now() - begin.startedMs);
     if (end === 'refused') {
       // Another text was in the way, or the functions of the rc are gone. A line that is taken later finds no script.
@@ -110,20 +110,30 @@ function outcomeOf(end: Exclude<RunEnd, 'refused'>): Pick<TerminalRunResult, 'ou
   return { outcome: exitCode === null ? 'signaled' : 'exited', exitCode, cwd: null };
 }
 
-/** What comes first: the end of the run, the end of its time, or that nobody wants it any more. */
-async function first(over: Promise<RunEnd>, order: RunOrder): Promise<RunEnd | 'timedOut' | 'aborted'> {
-  let timer: NodeJS.Timeout | undefined;
-  let abort: (() => void) | undefined;
-  const stopped = new Promise<'timedOut' | 'aborted'>((resolve) => {
-    if (order.timeoutMs > 0) timer = setTimeout(() => resolve('timedOut'), order.timeoutMs);
-    abort = () => resolve('aborted');
-    if (order.signal.aborted) abort();
-    else order.signal.addEventListener('abort', abort);
+/** What comes first: the end of the run, the end of its time, or that nobody wants it any more. Its time begins when the shell has taken it. */
+async function first(watch: RunWatch, order: RunOrder): Promise<RunEnd | 'timedOut' | 'aborted'> {
+  const { signal, timeoutMs } = order;
+  const settled = new AbortController();
+  const timedOut = watch.started.then(async () => {
+    if (timeoutMs === 0) return await new Promise<never>(() => undefined);
+    return await after(timeoutMs, settled.signal);
+  });
+  const aborted = new Promise<'aborted'>((resolve) => {
+    if (signal.aborted) resolve('aborted');
+    signal.addEventListener('abort', () => resolve('aborted'), { signal: settled.signal });
   });
   try {
-    return await Promise.race([over, stopped]);
+    return await Promise.race([watch.over, timedOut, aborted]);
   } finally {
-    clearTimeout(timer);
-    if (abort) order.signal.removeEventListener('abort', abort);
+    settled.abort();
   }
+}
+
+/** Resolves after the time; without a result when the signal is aborted before. */
+async function after(timeoutMs: number, signal: AbortSignal): Promise<'timedOut'> {
+  return await new Promise((resolve) => {
+    if (signal.aborted) return;
+    const timer = setTimeout(() => resolve('timedOut'), timeoutMs);
+    signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
+  });
 }

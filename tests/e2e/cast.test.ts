@@ -90,7 +90,7 @@ test('the segmented format covers the whole recording', async () => {
 
 test('what a lease did is not in the slot: the recording lies where no sandbox sees it', async () => {
   const found = await agent.call('exec.run', {
-    command: `find / -name '*.cast' 2>/dev/null; ls ${gateway.dataDir} 2>&1`,
+    command: `find / -path /usr -prune -o -path /proc -prune -o -name '*.cast' -print 2>/dev/null; ls ${gateway.dataDir} 2>&1`,
   });
   expect(found.stdout + found.stderr).not.toContain(cast);
   expect(found.stdout).not.toContain('secret');
@@ -116,8 +116,11 @@ test('a gateway that was killed leaves a recording that the next one closes', as
 });
 
 test('no recording holds what was typed unless the operator records it', async () => {
-  await agent.call('terminal.keys', { keys: ['read -s password', 'Enter', 'hunter2secret', 'Enter'] });
-  await agent.call('terminal.wait', { prompt: true, timeoutMs: 5000 });
+  await agent.call('terminal.keys', { keys: ['read -sp "password: " password', 'Enter'] });
+  await agent.call('terminal.wait', { regex: '^password: $', timeoutMs: 5000 });
+  await agent.call('terminal.keys', { keys: ['hunter2secret', 'Enter'] });
+  expect(await agent.call('terminal.wait', { prompt: true, timeoutMs: 5000 })).toMatchObject({ matched: true });
+  expect((await agent.call('terminal.run', { command: 'echo ${#password}' })).output).toBe('13\n');
   await agent.call('slot.release', {});
   for (const file of readdirSync(join(gateway.dataDir, 'casts'))) {
     expect(readFileSync(join(gateway.dataDir, 'casts', file), 'utf8')).not.toContain('hunter2secret');

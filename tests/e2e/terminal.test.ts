@@ -125,6 +125,7 @@ describe('terminal.run is exact', () => {
     await client.call('terminal.resize', { cols: 20, rows: 5 });
     const long = 'x'.repeat(90);
     expect((await run(`echo ${long}`)).output).toBe(`${long}\n`);
+    await client.call('terminal.resize', { cols: 120, rows: 40 });
   });
 
   test('colours are kept as printed', async () => {

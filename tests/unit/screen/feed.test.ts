@@ -22,8 +22,8 @@ function feedWorth(emulator: Emulator, given: readonly NumberedFrame[]): number 
 
 const seen = (emulator: Emulator) => [emulator.ansi(100), emulator.cursor, emulator.snapshot(100), emulator.modes];
 
-test('of a flood of plain lines only the last ones are parsed', () => {
-  const lines = frames(Array.from({ length: 1000 }, (_, line) => `line ${line}\r\n`.repeat(10)));
+test.each(['line', '\x1b[32mline\x1b[0m of'])('of a flood of %j only the last lines are parsed', (line) => {
+  const lines = frames(Array.from({ length: 1000 }, (_, number) => `${line} ${number}\r\n`.repeat(10)));
   const emulator = new Emulator(SIZE);
   expect(feedWorth(emulator, lines)).toBeLessThan(1000);
   const straight = new Emulator(SIZE);
@@ -36,11 +36,22 @@ const line = fc.oneof(
     weight: 20,
     arbitrary: fc.constantFrom('short\r\n', `${'long '.repeat(9)}\r\n`, '\r\n', 'tab\tbed\r\n', '日本\r\n'),
   },
+  {
+    weight: 8,
+    arbitrary: fc.constantFrom(
+      '\x1b[31m',
+      '\x1b[0m',
+      '\x1b[m',
+      '\x1b[1;4mbold\r\n',
+      '\x1b[0;44mblue\r\n',
+      '\x1b[38;5;99m',
+      '\x1b[;7m',
+    ),
+  },
   { weight: 2, arbitrary: fc.constantFrom('no end', '\n', 'only a line feed\n', 'over\rwritten\r\n', 'mark') },
   {
     weight: 2,
     arbitrary: fc.constantFrom(
-      '\x1b[31m',
       '\x1b[2;5r',
       '\x1b[r',
       '\x1b[?1049h',
