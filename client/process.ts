@@ -48,6 +48,11 @@ export class Process implements AsyncIterable<Output> {
     return this.#output[Symbol.asyncIterator]();
   }
 
+  /** Output that has come and was not read yet, in characters. */
+  get waitingChars(): number {
+    return this.#output.size;
+  }
+
   /** Writes to stdin, which must have been opened by `stdin: 'open'`; resolves when the command's pipe has taken it. */
   async write(data: string | Uint8Array, options: CallOptions & { readonly eof?: boolean } = {}): Promise<void> {
     const { eof = false, ...rest } = options;

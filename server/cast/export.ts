@@ -16,6 +16,8 @@ export interface CastExport {
 
 const CAST_TYPE = 'application/x-asciicast';
 const TEXT_TYPE = 'text/plain; charset=utf-8';
+/** Longest stretch of parsing before others get their turn. */
+const SLICE_MS = 8;
 /** Text parsed between two looks at what has scrolled off … */
 const PIECE_CHARS = 2048;
 /** … so that the lines in it, even empty ones, fit into the scrollback, also when a full-screen program delays the look. */
@@ -60,9 +62,13 @@ async function* textOf(path: string, cast: string, size: number) {
   try {
     for await (const items of readItems(file, { from: START, end: size, version: 3 })) {
       let text = '';
+      let deadline = performance.now() + SLICE_MS;
       for (const item of items) {
         if (item.kind === 'header') emulator = new Emulator({ ...item.header, scrollback: SCROLLBACK_LINES });
         else if (item.kind === 'event' && emulator !== null) text += show(emulator, item);
+        if (performance.now() < deadline) continue;
+        await new Promise((resolve) => setImmediate(resolve));
+        deadline = performance.now() + SLICE_MS;
       }
       if (text !== '') yield text;
     }

@@ -81,6 +81,13 @@ export class Library {
     return infos;
   }
 
+  /** Whose it is, from its header alone: also of a damaged one. Faults: CAST_NOT_FOUND. */
+  async slotOf(cast: string): Promise<string> {
+    const summary = await this.#summary(cast);
+    if (summary === null) throw noSuchCast(cast);
+    return summary.header.slotcast?.slot ?? '';
+  }
+
   /** Faults: CAST_NOT_FOUND, CAST_DAMAGED. */
   async info(cast: string): Promise<CastInfo & { markers: Marker[] }> {
     const { index } = await this.#open(cast);

@@ -178,6 +178,8 @@ test('a damaged cast names the line and can be read up to it', async () => {
   expect((await library.seek('cast_bad', 10.5)).screen).toContain('second 10');
   expect((await library.read('cast_bad', 0, 10)).frames).toHaveLength(10);
   expect(await library.list({ limit: 10 })).toHaveLength(1);
+  expect(await library.slotOf('cast_bad')).toBe('slot_1');
+  await expect(library.slotOf('cast_none')).rejects.toEqual(fault('CAST_NOT_FOUND'));
 });
 
 test('a cast without a readable header is damaged at line 1', async () => {

@@ -210,22 +210,22 @@ test('a flood that the ring cannot hold loses nothing of the screen although nob
   const { log, screen } = start();
   const end = new Emulator({ ...SIZE, scrollback: SCROLLBACK_LINES });
   let longestMs = 0;
-  let lastMs = performance.now();
   let line = 0;
   for (let bytes = 0; bytes < 2 * RING_BYTES; ) {
     let piece = '';
     while (piece.length < 32 * 1024) piece += `\x1b[3${line % 8}m${line++}\x1b[0m some words in colour\r\n`;
     end.write(piece);
-    lastMs = performance.now();
+    // Time of the processor: that of the clock depends on who else works on the machine.
+    const before = process.cpuUsage();
     log.append('o', piece);
     bytes += piece.length;
     await turn();
-    longestMs = Math.max(longestMs, performance.now() - lastMs);
+    longestMs = Math.max(longestMs, process.cpuUsage(before).user / 1000);
   }
   const shown = await screen.capture({ history: SCROLLBACK_LINES, format: 'ansi' });
   expect(shown.text).toBe(end.ansi(SCROLLBACK_LINES));
-  // A slice is 8 ms; the bound leaves room for a busy machine.
-  expect(longestMs).toBeLessThan(200);
+  // A slice is 8 ms; the bound leaves room for the collector and the compiler. All at once would be far more.
+  expect(longestMs).toBeLessThan(150);
 });
 
 test('frames that are gone before anybody could parse them leave a screen that goes on', async () => {
