@@ -28,7 +28,8 @@ export class Followers {
       if (piece !== null) await peer.notify('exec.output', { process: command.id, stream, ...piece });
     };
     if (command.stream) {
-      const chunk = (stream: StreamName, data: Buffer, offset: number) => send(stream, cutters[stream].cut(data, offset));
+      const chunk = (stream: StreamName, data: Buffer, offset: number) =>
+        send(stream, cutters[stream].cut(data, offset));
       open.set(command.id, command.process.subscribe({ chunk }, from));
     }
     void command.process.ended.then(async () => {

@@ -4,9 +4,9 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import type { Client } from '../../client/index.ts';
 import { playByAsciinema } from '../support/asciinema.ts';
 import { startGateway, until } from '../support/gateway.ts';
-import type { Client } from '../../client/index.ts';
 
 /** A bundle of a small repository whose test fails: it subtracts where it should add. */
 function brokenRepository(): Buffer {

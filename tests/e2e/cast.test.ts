@@ -2,9 +2,9 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import type { Client } from '../../client/index.ts';
 import { playByAsciinema } from '../support/asciinema.ts';
 import { startGateway, type TestGateway, until } from '../support/gateway.ts';
-import type { Client } from '../../client/index.ts';
 
 let gateway: TestGateway;
 let agent: Client;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Client } from '../../client/index.ts';
 import type { Params, Result } from '../../protocol/contract.ts';
 import { startGateway, type TestGateway, until } from '../support/gateway.ts';
-import type { Client } from '../../client/index.ts';
 
 let gateway: TestGateway;
 let client: Client;

@@ -114,7 +114,9 @@ test('output streamed while nobody was connected arrives after the resume, each 
 test('the end of a command that came while nobody was connected is told after the resume', async () => {
   const client = await gateway.client();
   const { resume, slot } = await client.call('slot.acquire', {});
-  const { process } = await client.call('exec.start', { command: 'until test -e /tmp/go; do sleep 0.02; done; exit 6' });
+  const { process } = await client.call('exec.start', {
+    command: 'until test -e /tmp/go; do sleep 0.02; done; exit 6',
+  });
   await client.call('file.mkdir', { path: 'x' });
   await client.close();
   const watcher = await gateway.client();

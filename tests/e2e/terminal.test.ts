@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Client } from '../../client/index.ts';
 import type { Params } from '../../protocol/contract.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
-import type { Client } from '../../client/index.ts';
 
 let gateway: TestGateway;
 let client: Client;

@@ -1,8 +1,8 @@
 import { Terminal } from '@xterm/headless';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Client } from '../../client/index.ts';
 import type { Frame } from '../../protocol/frame.ts';
 import { startGateway, type TestGateway, until } from '../support/gateway.ts';
-import type { Client } from '../../client/index.ts';
 
 let gateway: TestGateway;
 let agent: Client;

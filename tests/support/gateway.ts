@@ -2,9 +2,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type Client, connect } from '../../client/index.ts';
 import { readConfig } from '../../server/config.ts';
 import { Gateway } from '../../server/gateway.ts';
-import { type Client, connect } from '../../client/index.ts';
 
 export interface TestGateway {
   readonly url: string;

@@ -105,7 +105,7 @@ test('a snapshot between any two characters of any output stands for all of it, 
         for (const emulator of [straight, resumed]) emulator.close();
       },
     ),
-    { numRuns: 500 },
+    { numRuns: 6000 },
   );
 });
 
