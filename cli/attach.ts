@@ -24,9 +24,15 @@ export async function attach(name: string, options: AttachOptions): Promise<numb
   const client = await connectTo(options);
   try {
     const held = await holdSlot(client, name, options);
-    const end = await drive(client, held.slot, detach).finally(() => held.release());
-    process.stderr.write(`${end.text}; ${await held.release()}\n`);
-    return end.exitCode;
+    let text = '';
+    try {
+      const end = await drive(client, held.slot, detach);
+      text = end.text;
+      return end.exitCode;
+    } finally {
+      const fate = await held.release();
+      if (text !== '') process.stderr.write(`${text}; ${fate}\n`);
+    }
   } finally {
     await client.close();
   }
@@ -54,12 +60,12 @@ async function drive(client: Client, slot: Slot, detach: string): Promise<End> {
     },
     resized: () => void slot.terminal.resize(Tty.size).catch(ignoreLost),
   });
-  const stopTitle = client.on('disconnected', () => process.stdout.write(CONNECTION_LOST));
+  const stopTelling = client.on('disconnected', () => process.stdout.write(CONNECTION_LOST));
   try {
     const signalled = signal.received.then((received): End => ({ text: `ended by ${received}`, exitCode: 0 }));
     return await Promise.race([show(watch), left, signalled]);
   } finally {
-    stopTitle();
+    stopTelling();
     tty.close();
     signal.close();
     await watch.close();

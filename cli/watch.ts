@@ -30,12 +30,9 @@ async function showUntilLeft(seen: Watch): Promise<string> {
     leave = () => resolve(`you left ${seen.slot}`);
   });
   const tty = Tty.isThere ? new Tty({ input: (text) => LEAVE_KEYS.test(text) && leave(), resized: () => {} }) : null;
+  void signal.received.then(leave);
   try {
-    return await Promise.race([
-      show(seen, new OutputStream(process.stdout, leave)),
-      left,
-      signal.received.then(() => left),
-    ]);
+    return await Promise.race([show(seen, new OutputStream(process.stdout, leave)), left]);
   } finally {
     tty?.close();
     signal.close();

@@ -130,8 +130,9 @@ export class Gateway {
     const { drain, server, endpoint, pool, keeper, claim } = this.#parts;
     drain();
     const closed = new Promise((resolve) => server.close(resolve));
-    await pool.close('the gateway is shutting down');
+    // Connections first: their clients are to come back, not to believe that their lease was ended.
     await endpoint.close();
+    await pool.close('the gateway is shutting down');
     server.closeAllConnections();
     await closed;
     await keeper.close();
@@ -169,7 +170,7 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
     ...castHandlers(library),
     ...fileHandlers(pool),
   };
-  const gate = new Gate({ tokens, origins: { allowed: config.allowHost } });
+  const gate = new Gate({ tokens, origins: { allowed: [config.host, ...config.allowHost] } });
   const metrics: Metrics = new Metrics({ slots: () => pool.list(), connections: () => endpoint.size });
   const dispatcher = new Dispatcher({ handlers, log, draining: () => draining, observe: metrics.observeCall });
   const endpoint: Endpoint = new Endpoint({

@@ -1,8 +1,6 @@
 // /live/SLOT: a slot's live terminal for stock asciinema players. A viewer that is slow is given a fresh screen; it never slows the slot.
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
-import type { NumberedFrame } from '../../protocol/frame.ts';
-import { ViewerText } from '../../protocol/viewer-text.ts';
 import { requireSlot } from '../auth/gate.ts';
 import type { FrameLog } from '../keeper/frame-log.ts';
 import { Cursor, type Step } from '../screen/cursor.ts';
@@ -78,12 +76,11 @@ export class LiveRoute {
     if (lease === null) return;
     const cursor = new Cursor(lease.log, lease.screen);
     socket.once('close', () => cursor.close());
-    const text = new ViewerText();
     const first = await cursor.begin();
     if (first !== null) await send(socket, encoder.screen(first.state));
     for (let step = await cursor.next(); step.kind !== 'end'; step = await cursor.next()) {
       // Waits until the frames have left: what comes meanwhile is in the log, or makes a fresh screen.
-      await send(socket, encoded(step, encoder, text));
+      await send(socket, encoded(step, encoder));
     }
     cursor.close();
     await send(socket, encoder.end());
@@ -111,18 +108,8 @@ export class LiveRoute {
   }
 }
 
-function encoded(step: Exclude<Step, { kind: 'end' }>, encoder: LiveEncoder, text: ViewerText): readonly LiveMessage[] {
-  if (step.kind === 'frames') return step.frames.map((frame) => encoder.frame(shown(frame, text)));
-  text.reset();
-  return encoder.screen(step.state);
-}
-
-/** The frame itself where nothing is taken out of it, so that viewers share its bytes. */
-function shown(frame: NumberedFrame, text: ViewerText): NumberedFrame {
-  if (frame.code !== 'o') return frame;
-  const data = text.push(frame.data);
-  return data === frame.data ? frame : { ...frame, data };
-}
+const encoded = (step: Exclude<Step, { kind: 'end' }>, encoder: LiveEncoder): readonly LiveMessage[] =>
+  step.kind === 'frames' ? step.frames.map((frame) => encoder.frame(frame)) : encoder.screen(step.state);
 
 /** Resolves when the last message was handed to the network, or the connection is gone. */
 function send(socket: WebSocket, messages: readonly LiveMessage[]): Promise<void> {

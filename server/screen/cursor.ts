@@ -1,6 +1,7 @@
 // A viewer's place in the frame log: gives the screen once, then every frame after it, and a fresh screen when it was too slow.
-// It never slows the log: what it has not read in time is gone for it, and it is told so.
+// What would reach beyond a viewer's screen is left out here, for every kind of viewer. It never slows the log: what it has not read in time is gone for it, and it is told so.
 import type { NumberedFrame } from '../../protocol/frame.ts';
+import { ViewerText } from '../../protocol/viewer-text.ts';
 import type { FrameLog, Gap } from '../keeper/frame-log.ts';
 import type { LiveScreen, ScreenState } from './live-screen.ts';
 
@@ -26,6 +27,7 @@ export class Cursor {
   readonly #screen: LiveScreen;
   readonly #subscription: { close(): void };
   readonly #hold: { close(): void };
+  readonly #text = new ViewerText();
   #wake: (() => void) | null = null;
   #closed = false;
 
@@ -54,7 +56,7 @@ export class Cursor {
       const last = read.at(-1);
       if (last !== undefined) {
         this.seq = last.seq;
-        return { kind: 'frames', frames: read };
+        return { kind: 'frames', frames: read.map((frame) => this.#shown(frame)) };
       }
       if (this.#log.closed) return { kind: 'end' };
       await new Promise<void>((resolve) => {
@@ -75,6 +77,14 @@ export class Cursor {
   async #fresh(gap: Gap | null): Promise<FreshScreen> {
     const state = await this.#screen.state();
     this.seq = state.seq;
+    this.#text.reset();
     return { kind: 'screen', state, gap: gap === null ? null : { from: gap.from, to: Math.max(gap.from, state.seq) } };
+  }
+
+  /** The frame itself where nothing is taken out of it, so that viewers can share what is made of it. */
+  #shown(frame: NumberedFrame): NumberedFrame {
+    if (frame.code !== 'o') return frame;
+    const data = this.#text.push(frame.data);
+    return data === frame.data ? frame : { ...frame, data };
   }
 }

@@ -174,3 +174,12 @@ test('UTF-8 split over reads and binary output arrive as valid text', async () =
   expect(text).toContain('漢');
   expect(text).toContain('\ufffd\ufffd');
 });
+
+test('no viewer gets a sequence that sets the clipboard, the recording keeps it', async () => {
+  const person = await viewer();
+  await agent.call('terminal.run', { command: "printf 'a\\e]52;c;aGk=\\ab\\n'; echo fin" });
+  await until('fin', () => person.frames.some(([, , data]) => data.includes('fin')));
+  const text = person.frames.map(([, , data]) => data).join('');
+  expect(text).toContain('ab\r\n');
+  expect(text).not.toContain('\x1b]52');
+});

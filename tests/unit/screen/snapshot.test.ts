@@ -69,45 +69,63 @@ describe.each(Object.keys(programs))('a recording of %s', (name) => {
   });
 });
 
-const token = fc.oneof(
-  fc.constantFrom('word ', 'abcdefghijklmnopqrstuvwxyz', '日本語', '😀', 'e\u0301', 'x'),
+const text = {
+  narrow: fc.constantFrom(
+    'word ',
+    'abcdefghijklmnopqrstuvwxyz',
+    'e\u0301',
+    'x',
+    '\x1b[2@',
+    '\x1b[2P',
+    '\x1b[4h',
+    '\x1b[4l',
+  ),
+  // Never with an insertion: in the middle of a wide character xterm leaves half of one, a column that no text shows.
+  wide: fc.constantFrom('word ', 'abcdefghijklmnopqrstuvwxyz', '日本語', '😀', 'e\u0301', 'x'),
+};
+
+const control = fc.oneof(
   fc.constantFrom('\r\n', '\n', '\r', '\t', '\b', '\x0e', '\x0f'),
   fc
     .constantFrom('0', '1', '4', '7', '31', '44', '22', '39', '49', '38;5;200', '48;2;9;8;7', '4:3')
     .map((sgr) => `\x1b[${sgr}m`),
   fc.tuple(fc.nat(8), fc.nat(22)).map(([row, col]) => `\x1b[${row};${col}H`),
   fc
-    .constantFrom('J', '1J', '2J', 'K', '1K', '2K', '2@', '2P', '3X', 'L', 'M', 'S', 'T', '2b', 'Z', '3C')
+    .constantFrom('J', '1J', '2J', 'K', '1K', '2K', '3X', 'L', 'M', 'S', 'T', '2b', 'Z', '3C')
     .map((csi) => `\x1b[${csi}`),
-  fc.constantFrom('\x1b[2;4r', '\x1b[r', '\x1b[4h', '\x1b[4l', '\x1b7', '\x1b8', '\x1bM', '\x1bD', '\x1bH', '\x1b[3g'),
+  fc.constantFrom('\x1b[2;4r', '\x1b[r', '\x1b7', '\x1b8', '\x1bM', '\x1bD', '\x1bH', '\x1b[3g'),
   fc
     .tuple(fc.constantFrom(1, 6, 7, 25, 1000, 1002, 1006, 1015, 1016, 2004, 1049), fc.constantFrom('h', 'l'))
     .map(([mode, set]) => `\x1b[?${mode}${set}`),
   fc.constantFrom('\x1b]2;title\x07', '\x1b]0;other\x1b\\', '\x1b[2 q', '\x1bP$qm\x1b\\', '\x1b[!p'),
 );
 
-test('a snapshot between any two characters of any output stands for all of it, whatever follows', () => {
-  const size = { cols: 20, rows: 6 };
-  fc.assert(
-    fc.property(
-      fc.array(token, { maxLength: 25 }),
-      fc.array(token, { maxLength: 12 }),
-      fc.nat(),
-      (past, future, where) => {
-        const all = [...past, ...future].join('');
-        const cut = Math.min(all.length, past.join('').length + (where % 3));
-        if (endsInHalf(all.slice(0, cut))) return;
-        const straight = written(size, all.slice(0, cut));
-        const resumed = written(size, straight.snapshot());
-        expect(seen(resumed)).toEqual(seen(straight));
-        for (const emulator of [straight, resumed]) emulator.write(all.slice(cut));
-        expect(seen(resumed)).toEqual(seen(straight));
-        for (const emulator of [straight, resumed]) emulator.close();
-      },
-    ),
-    { numRuns: 6000 },
-  );
-});
+test.each(['narrow', 'wide'] as const)(
+  'a snapshot between any two characters of any %s output stands for all of it, whatever follows',
+  (kind) => {
+    const token = fc.oneof({ weight: 1, arbitrary: text[kind] }, { weight: 5, arbitrary: control });
+    const size = { cols: 20, rows: 6 };
+    fc.assert(
+      fc.property(
+        fc.array(token, { maxLength: 25 }),
+        fc.array(token, { maxLength: 12 }),
+        fc.nat(),
+        (past, future, where) => {
+          const all = [...past, ...future].join('');
+          const cut = Math.min(all.length, past.join('').length + (where % 3));
+          if (endsInHalf(all.slice(0, cut))) return;
+          const straight = written(size, all.slice(0, cut));
+          const resumed = written(size, straight.snapshot());
+          expect(seen(resumed)).toEqual(seen(straight));
+          for (const emulator of [straight, resumed]) emulator.write(all.slice(cut));
+          expect(seen(resumed)).toEqual(seen(straight));
+          for (const emulator of [straight, resumed]) emulator.close();
+        },
+      ),
+      { numRuns: 400 },
+    );
+  },
+);
 
 test.each([
   ['a hidden cursor', '\x1b[?25l', 'abc'],
