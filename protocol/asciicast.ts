@@ -165,9 +165,10 @@ export class CastDecoder {
       from = to + 1;
       if (item !== null) yield item;
     }
-    if (from < piece.length) this.#keep(piece.slice(from));
+    if (from < piece.length) this.#keep(Uint8Array.prototype.slice.call(piece, from));
   }
 
+  /** `piece` is a copy: a Buffer's own slice() would share the memory of the reader, who uses it again. */
   #keep(piece: Uint8Array): void {
     this.#pieces.push(piece);
     this.#pieceBytes += piece.length;

@@ -27,6 +27,10 @@ export interface TerminalOptions {
   readonly changed?: () => void;
 }
 
+/** What a program that was killed with the former shell may have left on: the alternate screen, and modes, mouse and paste reports. */
+const LEAVE_SCREEN = '\x1b[?1049l';
+const SOFT_RESET = '\x1b[!p\x1b[?9;1000;1002;1003;1004;1005;1006;1015;2004l\r\n';
+
 interface Size {
   readonly cols: number;
   readonly rows: number;
@@ -43,6 +47,7 @@ export class Terminal {
   #env: Readonly<Record<string, string>> = {};
   #title = '';
   #runs = 0;
+  #shells = 0;
   #scripts = 0;
   #input: Promise<void> = Promise.resolve();
   #closed = false;
@@ -177,6 +182,7 @@ export class Terminal {
 
   async #start(): Promise<Shell> {
     const { keeper, place, network, log, screen } = this.#options;
+    if (this.#shells++ > 0) log.append('o', screen.alternateScreen ? LEAVE_SCREEN + SOFT_RESET : SOFT_RESET);
     const shell = await Shell.start({ keeper, place, network, log, screen, ...this.#size, env: this.#env });
     this.#shell = shell;
     this.#title = screen.title;

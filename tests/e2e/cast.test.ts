@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
@@ -101,18 +101,11 @@ test('a gateway that was killed leaves a recording that the next one closes', as
   const file = join(gateway.dataDir, 'casts', `${cast}.cast`);
   await until('the flush', () => readFileSync(file, 'utf8').includes('survives'));
   const cut = readFileSync(file).subarray(0, -3);
-  await agent.call('slot.release', {});
-  await gateway.gateway.close();
-  writeFileSync(file, cut);
-  const { readConfig } = await import('../../server/config.ts');
-  const { Gateway } = await import('../../server/gateway.ts');
-  const argv = ['--port', '0', '--data-dir', gateway.dataDir, '--slots', '1', '--log-level', 'error'];
-  const next = await Gateway.open(readConfig({ argv, env: {}, isRoot: process.getuid?.() === 0 }));
+  await gateway.restart(() => writeFileSync(file, cut));
   const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
   for (const line of lines.filter((text) => text.startsWith('['))) JSON.parse(line);
   expect(lines.at(-1)).toMatch(/^# slotcast end/);
   expect(lines.join('\n')).toContain('recording ended without notice');
-  await next.close();
 });
 
 test('no recording holds what was typed unless the operator records it', async () => {
@@ -125,7 +118,6 @@ test('no recording holds what was typed unless the operator records it', async (
   for (const file of readdirSync(join(gateway.dataDir, 'casts'))) {
     expect(readFileSync(join(gateway.dataDir, 'casts', file), 'utf8')).not.toContain('hunter2secret');
   }
-  rmSync(join(gateway.dataDir, 'none'), { force: true });
 });
 
 test('/live speaks v1.alis and the asciicast subprotocols', async () => {

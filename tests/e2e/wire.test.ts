@@ -140,7 +140,7 @@ test('rpc.discover gives an OpenRPC document of every method', async () => {
 });
 
 test('a viewer watches but may not drive, and a token for one slot sees only that one', async () => {
-  const mint = gateway.gateway.mint.bind(gateway.gateway);
+  const { mint } = gateway;
   const viewer = await gateway.client(await mint({ role: 'viewer', slot: 'slot_0', ttlMs: 60_000 }));
   expect((await viewer.call('slot.list', {})).slots.map(({ slot }) => slot)).toEqual(['slot_0']);
   await expect(viewer.call('slot.acquire', {})).rejects.toMatchObject({ fault: 'FORBIDDEN' });

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Client, connect } from '../../client/index.ts';
+import type { Role } from '../../protocol/method.ts';
 import { readConfig } from '../../server/config.ts';
 import { Gateway } from '../../server/gateway.ts';
 
@@ -10,30 +11,44 @@ export interface TestGateway {
   readonly url: string;
   readonly token: string;
   readonly dataDir: string;
-  readonly gateway: Gateway;
+  /** A token of that role, for all slots or one. */
+  mint(order: { role: Role; slot?: string; ttlMs: number }): Promise<string>;
   /** A connection of its own, closed with the gateway; every result is checked against its schema. */
   client(token?: string): Promise<Client>;
+  /** Ends this gateway and starts another on the same data directory; `between` runs while there is none. */
+  restart(between?: () => void): Promise<void>;
   close(): Promise<void>;
 }
 
 export async function startGateway(...flags: string[]): Promise<TestGateway> {
   const dataDir = await mkdtemp(join(tmpdir(), 'slotcast-e2e-'));
   const argv = ['--port', '0', '--data-dir', dataDir, '--slots', '4', '--log-level', 'error', ...flags];
-  const gateway = await Gateway.open(readConfig({ argv, env: {}, isRoot: process.getuid?.() === 0 }));
+  const open = () => Gateway.open(readConfig({ argv, env: {}, isRoot: process.getuid?.() === 0 }));
+  let gateway = await open();
   const clients: Client[] = [];
+  const leave = async (): Promise<void> => {
+    await Promise.all(clients.splice(0).map((client) => client.close()));
+    await gateway.close();
+  };
   return {
-    url: gateway.url,
+    get url() {
+      return gateway.url;
+    },
     token: gateway.adminToken,
     dataDir,
-    gateway,
+    mint: (order) => gateway.mint(order),
     client: async (token = gateway.adminToken) => {
       const client = await connect({ url: gateway.url, token, validate: true });
       clients.push(client);
       return client;
     },
+    restart: async (between) => {
+      await leave();
+      between?.();
+      gateway = await open();
+    },
     close: async () => {
-      await Promise.all(clients.map((client) => client.close()));
-      await gateway.close();
+      await leave();
       await rm(dataDir, { recursive: true, force: true });
     },
   };

@@ -9,8 +9,9 @@ const edges = [...belowMethods, 'server/methods'];
 const may: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
   client: ['protocol'],
-  // `slotcast serve` is the one command that is no client: it runs the server, and the others find its token.
-  cli: ['protocol', 'client', 'server/main.ts', 'server/config.ts'],
+  // Every command is a client, but for what is done on the gateway's own host without one that runs: serve, token and doctor.
+  cli: ['protocol', 'client', 'cli/serve.ts'],
+  'cli/serve.ts': ['protocol', 'server/main.ts', 'server/auth', 'server/keeper'],
   'web-viewer': ['protocol', 'client'],
   bench: ['protocol', 'client'],
   examples: ['protocol', 'client'],
