@@ -1,7 +1,6 @@
 // slotcast doctor: what a host can and cannot do for slots, with what to do about it. Tries it here, or asks a gateway that runs.
 import type { Capability } from '../client/index.ts';
 import { FAILED } from './complaint.ts';
-import { dataDirOf, isRoot } from './data-dir.ts';
 import { connectTo, type GatewayOptions } from './gateway.ts';
 import { endQuietlyWithoutReader } from './output.ts';
 import { probeHost } from './serve.ts';
@@ -17,10 +16,7 @@ type Capabilities = Readonly<Record<string, Capability>>;
 /** Exit code 1 when commands can't be sandboxed. */
 export async function doctor(options: DoctorOptions): Promise<number> {
   endQuietlyWithoutReader();
-  const capabilities =
-    options.url === undefined
-      ? await probeHost(options.dataDir ?? dataDirOf(process.env, isRoot()))
-      : await capabilitiesOf(options);
+  const capabilities = options.url === undefined ? await probeHost(options.dataDir) : await capabilitiesOf(options);
   process.stdout.write(options.json ? `${JSON.stringify(capabilities, null, 2)}\n` : report(capabilities));
   return capabilities['sandbox']?.ok ? 0 : FAILED;
 }

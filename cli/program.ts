@@ -91,7 +91,7 @@ export function slotcast(done: (exitCode: number) => void): Command {
     .action(async (options: Options) => done(await token(options)));
 
   client('doctor', 'what this host, or with --url the one of a gateway, can and cannot do')
-    .option('--data-dir <dir>', 'where it is tried')
+    .option('--data-dir <dir>', 'tries it in this data directory instead of a temporary one')
     .option('--json', 'for programs')
     .action(async (options: Options) => done(await doctor(options)));
 

@@ -1,10 +1,9 @@
 // exec: commands in the slot, each in a sandbox of its own. A non-zero exit, a signal and a timeout are results, not errors.
-import type { Notice, Params, Result } from '../protocol/contract.ts';
+import type { Params, Result } from '../protocol/contract.ts';
 import type { ExecExit, ProcessInfo } from '../protocol/exec.ts';
+import type { Notified } from './lease.ts';
 import { Process } from './process.ts';
 import type { Caller, CallOptions } from './rpc.ts';
-
-export type Notified = { readonly output: Notice<'exec.output'> } | { readonly exit: Notice<'exec.exit'> };
 
 export class Exec {
   readonly #call: Caller;

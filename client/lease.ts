@@ -4,6 +4,9 @@ import type { Notice } from '../protocol/contract.ts';
 import type { Acquired } from '../protocol/slot.ts';
 import { decodeBase64, encodeBase64 } from './base64.ts';
 
+/** What is told of a command. */
+export type Notified = { readonly output: Notice<'exec.output'> } | { readonly exit: Notice<'exec.exit'> };
+
 type Output = Notice<'exec.output'>;
 type StreamName = Output['stream'];
 /** As in the params of slot.acquire. */

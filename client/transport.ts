@@ -16,11 +16,11 @@ const CLOSE_MS = 2_000;
 /** An error reply is a line of JSON. */
 const MAX_REFUSAL_CHARS = 64 * 1024;
 
-/** What the browser's WebSocket and `ws` have in common. */
+/** What the browser's WebSocket and `ws` have in common; each has events of its own type. */
 export interface Socket {
   onopen: ((event: never) => void) | null;
-  onmessage: ((event: { data: unknown }) => void) | null;
-  onclose: ((event: { code: number; reason: string }) => void) | null;
+  onmessage: ((event: never) => void) | null;
+  onclose: ((event: never) => void) | null;
   onerror: ((event: never) => void) | null;
   send(text: string): void;
   close(code?: number, reason?: string): void;
@@ -57,7 +57,7 @@ export interface TransportListener {
 /** Opens a WebSocket. Rejects with the Fault that the gateway refuses by, or with a ConnectionError. */
 export async function openTransport(options: TransportOptions, listener: TransportListener): Promise<Transport> {
   if (options.WebSocket === undefined && isNode()) return await openInNode(options, listener);
-  const WebSocket = options.WebSocket ?? (globalThis.WebSocket as SocketConstructor | undefined);
+  const WebSocket = options.WebSocket ?? (globalThis as { WebSocket?: SocketConstructor }).WebSocket;
   if (WebSocket === undefined) throw new TypeError('There is no WebSocket here: give one as the option WebSocket.');
   if (Object.keys(options.headers).length > 0) throw new TypeError('Only in Node can headers be set on a WebSocket.');
   const { url, token, signal } = options;
@@ -90,8 +90,7 @@ async function openInNode(options: TransportOptions, listener: TransportListener
       response.once('end', refuse).once('error', refuse);
     });
   });
-  // Its types name events of their own, which have the same fields.
-  return await Promise.race([opened(socket as unknown as Socket, { url, listener, signal }), refused]);
+  return await Promise.race([opened(socket, { url, listener, signal }), refused]);
 }
 
 interface Opening {
@@ -108,7 +107,7 @@ function opened(socket: Socket, { url, listener, signal }: Opening): Promise<Tra
     socket.onerror = (event: { message?: string; error?: { code?: string } }) => {
       why = event.error?.code ?? event.message ?? '';
     };
-    socket.onclose = ({ code }) => {
+    socket.onclose = ({ code }: Close) => {
       signal.removeEventListener('abort', abort);
       reject(new ConnectionError(unreachable(url, why), code));
     };
@@ -131,12 +130,12 @@ export class Transport {
 
   constructor(socket: Socket, listener: TransportListener) {
     this.#socket = socket;
-    socket.onmessage = ({ data }) => {
+    socket.onmessage = ({ data }: { data: unknown }) => {
       listener.heard();
       if (typeof data === 'string') listener.message(data);
     };
     this.#closed = new Promise((resolve) => {
-      socket.onclose = ({ code, reason }) => {
+      socket.onclose = ({ code, reason }: Close) => {
         this.#isClosed = true;
         resolve();
         listener.closed({ code, reason });

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { ConnectionError, ContractError } from '../../../client/index.ts';
+import { ConnectionError, ContractError, connect } from '../../../client/index.ts';
 import { Fault } from '../../../protocol/fault.ts';
 import { ACQUIRED, SILENCE, WireServer } from './wire-server.ts';
 
@@ -142,7 +142,7 @@ test('a refused credential is the Fault that the gateway sent', async () => {
 test('where no gateway is, the error names the address and what to do', async () => {
   const { url } = server;
   await server.close();
-  await expect(server.client({ url })).rejects.toThrow(new RegExp(`${url}.*ECONNREFUSED.*running`));
+  await expect(connect({ url })).rejects.toThrow(new RegExp(`${url}.*ECONNREFUSED.*running`));
 });
 
 test('with validate a reply that breaks the contract is an error that names the field, and ends the client', async () => {

@@ -1,0 +1,176 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startGateway, type TestGateway, until } from '../../support/gateway.ts';
+import { slotcast } from './slotcast.ts';
+
+let gateway: TestGateway;
+beforeAll(async () => {
+  gateway = await startGateway();
+});
+afterAll(() => gateway?.close());
+
+const states = async () => (await (await gateway.client()).slots()).map(({ state }) => state);
+
+test('exec passes bytes through as they are, both ways', async () => {
+  const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, index) => (index * 7) % 256));
+  const { child, seen, exitCode } = slotcast(gateway, 'exec', 'new', '--', 'cat');
+  child.stdin.end(bytes);
+  expect(await exitCode).toBe(0);
+  expect(seen.stdout.equals(bytes)).toBe(true);
+});
+
+test.each([
+  ['exit 9', [], 9],
+  ['kill -TERM $$', [], 143],
+  ['sleep 60', ['--timeout', '300ms'], 124],
+])('exec of %j %j ends with %d', async (command, flags, code) => {
+  expect(await slotcast(gateway, 'exec', '-n', ...flags, 'new', '--', command).exitCode).toBe(code);
+});
+
+test('exec sets variables and the directory; several words are no script', async () => {
+  const args = [
+    'exec',
+    '-n',
+    '-e',
+    'A=1',
+    '-e',
+    'B=x y',
+    '--cwd',
+    '/tmp',
+    'new',
+    '--',
+    'sh',
+    '-c',
+    'echo "$A $B $PWD"; echo "$0"',
+    '*',
+  ];
+  const { seen, exitCode } = slotcast(gateway, ...args);
+  expect(await exitCode).toBe(0);
+  expect(seen.stdout.toString()).toBe('1 x y /tmp\n*\n');
+});
+
+test('Ctrl-C reaches the command, and its end decides', async () => {
+  const script = 'trap "echo got it; exit 7" INT; echo ready; while :; do sleep 0.05; done';
+  const { child, seen, exitCode } = slotcast(gateway, 'exec', '-n', 'new', '--', script);
+  await until('the trap', () => seen.stdout.includes('ready'));
+  child.kill('SIGINT');
+  expect(await exitCode).toBe(7);
+  expect(seen.stdout.toString()).toBe('ready\ngot it\n');
+});
+
+test('a reader who leaves ends the command and frees the slot without a word', async () => {
+  const { child, seen, exitCode } = slotcast(gateway, 'exec', '-n', 'new', '--', 'yes');
+  await until('output', () => seen.stdout.length > 0);
+  child.stdout.destroy();
+  expect(await exitCode).toBe(141);
+  expect(seen.stderr).toBe('');
+  await until('the slot to be free', async () => (await states()).every((state) => state === 'free'));
+});
+
+test('a slot in use is not taken unless asked', async () => {
+  const holder = await gateway.client();
+  const { name } = await holder.acquire({ slot: 'slot_3', label: 'somebody' });
+  const refused = slotcast(gateway, 'exec', '-n', name, '--', 'true');
+  expect(await refused.exitCode).toBe(1);
+  expect(refused.seen.stderr).toMatch(/^slotcast: slot_3 is in use \(somebody\)\..*--takeover\.\n$/);
+  const lost = new Promise((resolve) => holder.on('lost', resolve));
+  const taken = slotcast(gateway, 'exec', '-n', '--takeover', name, '--', 'echo mine');
+  expect(await taken.exitCode).toBe(0);
+  expect(taken.seen.stdout.toString()).toBe('mine\n');
+  expect(await lost).toMatchObject({ slot: 'slot_3' });
+});
+
+test('--keep leaves the files for the next one', async () => {
+  expect(await slotcast(gateway, 'exec', '-n', '--keep', 'slot_2', '--', 'echo here > kept').exitCode).toBe(0);
+  const { seen, exitCode } = slotcast(gateway, 'exec', '-n', 'slot_2', '--', 'cat kept');
+  expect(await exitCode).toBe(0);
+  expect(seen.stdout.toString()).toBe('here\n');
+});
+
+test.each([
+  [['nonsense'], 2, /unknown command/],
+  [[], 2, /which command/],
+  [['exec', 'new', 'ls', '-l'], 2, /-l.*after --/],
+  [['token', '--role', 'king'], 2, /--role/],
+  [['play', '/nonexistent.cast'], 2, /neither a recording/],
+  [['exec', '-n', 'slot_99', '--', 'true'], 1, /slot_99/],
+  [['watch', 'slot_1'], 1, /free/],
+  [['attach', 'slot_1'], 2, /needs a terminal/],
+  [['slots', '--url', 'http://127.0.0.1:9'], 1, /127\.0\.0\.1:9.*slotcast serve/],
+  [['slots', '--url', 'nonsense'], 2, /no URL/],
+] as const)('%j is one line that says what to do', async (args, code, line) => {
+  const { seen, exitCode } = slotcast(gateway, ...args);
+  expect(await exitCode).toBe(code);
+  expect(seen.stderr.trimEnd()).toMatch(/^slotcast: [^\n]+$/);
+  expect(seen.stderr).toMatch(line);
+});
+
+test('without a token the line says where one was looked for', async () => {
+  const { seen, exitCode } = slotcast(null, 'slots', '--url', gateway.url);
+  expect(await exitCode).toBe(1);
+  expect(seen.stderr).toMatch(/^slotcast: .*token.*SLOTCAST_TOKEN\.\n$/);
+});
+
+test('slots and casts speak JSON', async () => {
+  const slots = slotcast(gateway, 'slots', '--json');
+  expect(await slots.exitCode).toBe(0);
+  expect(JSON.parse(slots.seen.stdout.toString())).toHaveLength(4);
+  const casts = slotcast(gateway, 'casts', '--json', '--limit', '1');
+  expect(await casts.exitCode).toBe(0);
+  expect(JSON.parse(casts.seen.stdout.toString())).toHaveLength(1);
+});
+
+test('watch prints what is drawn until the lease ends', async () => {
+  const agent = await gateway.client();
+  const slot = await agent.acquire();
+  await slot.terminal.run({ command: 'echo before' });
+  const { seen, exitCode } = slotcast(gateway, 'watch', slot.name);
+  await until('the screen', () => seen.stdout.includes('before'));
+  await slot.terminal.run({ command: 'echo af""ter; printf "\\033]52;c;aGk=\\007"' });
+  await until('the frames', () => seen.stdout.includes('after'));
+  await slot.release();
+  expect(await exitCode).toBe(0);
+  expect(seen.stderr).toMatch(/lease of slot_\d has ended: released/);
+  expect(seen.stdout.toString()).not.toContain('\x1b]52');
+});
+
+test('play replays a recording of the gateway, and one in a file', async () => {
+  const agent = await gateway.client();
+  const slot = await agent.acquire();
+  await slot.terminal.run({ command: 'echo played; sleep 0.2; echo on' });
+  const { cast } = slot;
+  await slot.release();
+  const fast = ['--speed', '1000', '--idle-limit', '0.1'];
+  const remote = slotcast(gateway, 'play', cast, ...fast);
+  expect(await remote.exitCode).toBe(0);
+  expect(remote.seen.stdout.toString()).toMatch(/played[\s\S]*on/);
+  const file = join(gateway.dataDir, 'copy.cast');
+  const { stream } = await agent.cast.download(cast);
+  writeFileSync(file, Buffer.from(await new Response(stream).arrayBuffer()));
+  const local = slotcast(null, 'play', file, ...fast);
+  expect(await local.exitCode).toBe(0);
+  expect(local.seen.stdout.equals(remote.seen.stdout)).toBe(true);
+});
+
+test('token asks a gateway that is named, and makes one by itself on its host', async () => {
+  for (const env of [gateway, null]) {
+    const flags = env === null ? ['--data-dir', gateway.dataDir] : [];
+    const { seen, exitCode } = slotcast(env, 'token', '--role', 'viewer', '--slot', 'slot_1', '--ttl', '1m', ...flags);
+    expect(await exitCode).toBe(0);
+    const viewer = await gateway.client(seen.stdout.toString().trim());
+    expect((await viewer.slots()).map(({ slot }) => slot)).toEqual(['slot_1']);
+    await expect(viewer.acquire()).rejects.toMatchObject({ fault: 'FORBIDDEN' });
+  }
+});
+
+test('doctor says what the host can do, here and at a gateway', async () => {
+  for (const args of [
+    ['--data-dir', gateway.dataDir],
+    ['--url', gateway.url],
+  ]) {
+    const { seen, exitCode } = slotcast(gateway, 'doctor', ...args);
+    expect(await exitCode).toBe(0);
+    expect(seen.stdout.toString()).toMatch(/^ok +sandbox /m);
+  }
+});
