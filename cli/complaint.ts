@@ -32,9 +32,11 @@ function textOf(error: unknown): string {
 /** Close code of RFC 6455 for a connection that never was. */
 const UNREACHED = 1006;
 
-function hintOf({ fault }: Fault): string {
+function hintOf({ fault, message }: Fault): string {
   if (fault === 'UNAUTHENTICATED') {
     return ' Give the token in SLOTCAST_TOKEN, or the data directory of the gateway in SLOTCAST_DATA_DIR.';
   }
-  return fault === 'FORBIDDEN' ? ' A token with a wider role is made by slotcast token --role.' : '';
+  return fault === 'FORBIDDEN' && message.includes('role')
+    ? ' A token with a wider role is made by slotcast token --role.'
+    : '';
 }

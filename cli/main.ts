@@ -30,6 +30,6 @@ function wrongUse({ exitCode, code, message }: CommanderError): number {
   if (exitCode === 0) return 0;
   const text = code === 'commander.help' ? 'which command?' : message.replace(/^error: /, '').replaceAll('\n', ' ');
   const hint = code === 'commander.unknownOption' ? ' Options of a command to run stand after --.' : '';
-  process.stderr.write(`slotcast: ${text}.${hint} See slotcast --help.\n`.replace('?.', '?').replace('..', '.'));
+  process.stderr.write(`slotcast: ${/[.?]$/.test(text) ? text : `${text}.`}${hint} See slotcast --help.\n`);
   return WRONG_USE;
 }

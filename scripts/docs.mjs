@@ -14,10 +14,9 @@ await main(async () => {
   const document = openRpc(version);
   const head = readFileSync(join(root, 'docs', 'protocol.head.md'), 'utf8');
   const pages = {
-    'docs/openrpc.json': JSON.stringify(document, null, 2),
-    'docs/protocol.md': protocolPage(document, head),
+    'docs/openrpc.json': formatted('docs/openrpc.json', JSON.stringify(document, null, 2)),
+    'docs/protocol.md': `${protocolPage(document, head).trimEnd()}\n`,
   };
-  for (const [name, text] of Object.entries(pages)) pages[name] = formatted(name, text);
   if (process.argv.includes('--check')) check(pages);
   else for (const [name, text] of Object.entries(pages)) writeFileSync(join(root, name), text);
 });
@@ -31,7 +30,7 @@ function check(pages) {
   throw new SetupError(`${stale.map(([name]) => name).join(' and ')} do not fit protocol/. Run: npm run docs`);
 }
 
-/** As the formatter wants every file here. */
+/** As the formatter, which looks at every JSON file here, wants it. */
 function formatted(name, text) {
   const biome = join(root, 'node_modules', '@biomejs', 'biome', 'bin', 'biome');
   const { status, stdout, stderr } = spawnSync(process.execPath, [biome, 'format', `--stdin-file-path=${name}`], {

@@ -29,10 +29,11 @@ export function execHandlers({ pool, followers, sandboxed }: ExecMethodParts): E
   };
 
   return {
-    'exec.run': (call, { peer, signal }) => {
+    'exec.run': (call, { peer, signal: asked }) => {
       boundSlot(pool, peer);
       const lease = boundLease(peer);
-      return lease.keys.once(call.key, { method: 'exec.run', params: call }, async () => {
+      const keyed = { key: call.key, method: 'exec.run', params: call, signal: asked };
+      return lease.keys.once(keyed, async (signal) => {
         const command = await begin(lease, call, false);
         if (call.stream) followers.follow(peer, command);
         await endOrCancel(command, signal);
@@ -41,10 +42,11 @@ export function execHandlers({ pool, followers, sandboxed }: ExecMethodParts): E
       });
     },
 
-    'exec.start': (call, { peer, signal }) => {
+    'exec.start': (call, { peer, signal: asked }) => {
       boundSlot(pool, peer);
       const lease = boundLease(peer);
-      return lease.keys.once(call.key, { method: 'exec.start', params: call }, async () => {
+      const keyed = { key: call.key, method: 'exec.start', params: call, signal: asked };
+      return lease.keys.once(keyed, async (signal) => {
         const command = await begin(lease, call, true);
         if (signal.aborted) {
           await command.process.kill();

@@ -16,8 +16,8 @@ export function terminalHandlers(pool: Pool): TerminalHandlers {
     'terminal.start': (call, { peer }) => terminalOf(peer).start(call),
     'terminal.run': (call, { peer, signal }) => {
       const terminal = terminalOf(peer);
-      const asked = { method: 'terminal.run', params: call };
-      return boundLease(peer).keys.once(call.key, asked, () => terminal.run(call, signal));
+      const keyed = { key: call.key, method: 'terminal.run', params: call, signal };
+      return boundLease(peer).keys.once(keyed, (joined) => terminal.run(call, joined));
     },
     'terminal.write': async ({ data }, { peer }) => {
       await terminalOf(peer).write(data);
