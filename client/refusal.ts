@@ -16,22 +16,21 @@ export function faultOfError(error: Given): Fault {
   return new Fault('INTERNAL', message, { ...detail, gatewayCode: error['code'], gatewayName: name });
 }
 
-/** An HTTP reply that is no success: `{error: {name, message}}`, or whatever a proxy on the way says. */
+/** An HTTP reply that is no success: `{error: {code, message, data}}`, or whatever a proxy on the way says. */
 export function faultOfReply(status: number, body: string): Fault | ConnectionError {
   const error = errorOf(body);
-  const message = typeof error['message'] === 'string' ? error['message'] : undefined;
-  if (isFaultName(error['name'])) return new Fault(error['name'], message);
-  if (status === 401) return new Fault('UNAUTHENTICATED', message);
-  if (status === 403) return new Fault('FORBIDDEN', message);
+  if (error !== null) return faultOfError(error);
+  if (status === 401) return new Fault('UNAUTHENTICATED');
+  if (status === 403) return new Fault('FORBIDDEN');
   return new ConnectionError(`What answers at that URL is no gateway that is ready: HTTP ${status}.`);
 }
 
-function errorOf(body: string): Given {
+function errorOf(body: string): Given | null {
   try {
     const parsed: unknown = JSON.parse(body);
-    return isRecord(parsed) && isRecord(parsed['error']) ? parsed['error'] : {};
+    return isRecord(parsed) && isRecord(parsed['error']) ? parsed['error'] : null;
   } catch {
-    return {};
+    return null;
   }
 }
 

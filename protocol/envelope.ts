@@ -89,11 +89,13 @@ export const encodeNotification = (method: string, params: unknown): string =>
 export const encodeResult = (id: Id, result: unknown): string =>
   JSON.stringify({ jsonrpc: '2.0', id, result: result ?? null });
 
-export function encodeError(id: Id | null, fault: Fault): string {
-  const { code, message, data } = fault;
-  const error: WireError = { code, message, data };
-  return JSON.stringify({ jsonrpc: '2.0', id, error });
-}
+export const encodeError = (id: Id | null, fault: Fault): string =>
+  JSON.stringify({ jsonrpc: '2.0', id, error: wireError(fault) });
+
+/** The body of an HTTP reply: the same error, without the envelope of a call. */
+export const encodeErrorBody = (fault: Fault): string => JSON.stringify({ error: wireError(fault) });
+
+const wireError = ({ code, message, data }: Fault): WireError => ({ code, message, data });
 
 /** One frame of several encoded messages. */
 export const encodeBatch = (messages: readonly string[]): string => `[${messages.join(',')}]`;

@@ -28,13 +28,17 @@ export async function serve(argv: readonly string[]): Promise<number> {
   return 0;
 }
 
+/** Ctrl-C through npm comes twice at once: from the terminal, and handed on by npm. */
+const ECHO_MS = 500;
+
 /** A second signal ends the process at once; the sandboxes die with it. */
 function firstSignal(): Promise<void> {
   return new Promise((resolve) => {
-    let signals = 0;
+    let firstMs: number | null = null;
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.on(signal, () => {
-        if (++signals > 1) process.exit(1);
+        if (firstMs !== null && performance.now() - firstMs > ECHO_MS) process.exit(1);
+        firstMs ??= performance.now();
         resolve();
       });
     }

@@ -1,7 +1,8 @@
-// The one form of every HTTP error: `{error: {name, message}}` under the fault's status. No stack and no path of the host gets into it.
+// The one form of every HTTP error: `{error: {code, message, data}}`, as on the WebSocket, under the fault's status. No stack and no path of the host gets into it.
 import { randomBytes } from 'node:crypto';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import type { Logger } from 'pino';
+import { encodeErrorBody } from '../../protocol/envelope.ts';
 import { Fault } from '../../protocol/fault.ts';
 
 /** A fault for whatever was thrown; what is no fault is logged under the id that the reply names. */
@@ -17,6 +18,5 @@ export function errorReply(fault: Fault): Response {
   if (fault.http === 401) headers.set('www-authenticate', 'Bearer');
   const { afterMs } = fault.detail;
   if (typeof afterMs === 'number') headers.set('retry-after', String(Math.ceil(afterMs / 1000)));
-  const body = JSON.stringify({ error: { name: fault.fault, message: fault.message } });
-  return new Response(body, { status: fault.http as ContentfulStatusCode, headers });
+  return new Response(encodeErrorBody(fault), { status: fault.http as ContentfulStatusCode, headers });
 }

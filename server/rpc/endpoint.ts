@@ -4,6 +4,7 @@ import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { encodeErrorBody } from '../../protocol/envelope.ts';
 import { Fault } from '../../protocol/fault.ts';
 import { offeredProtocols } from '../auth/credential.ts';
 import type { Gate } from '../auth/gate.ts';
@@ -179,8 +180,8 @@ function refuseSmuggling({ headers }: IncomingMessage, head: Buffer): void {
 
 /** A fault as a whole HTTP reply. */
 function refusal(fault: Fault): string {
-  const { http, message, detail } = fault;
-  const body = JSON.stringify({ error: { name: fault.fault, message } });
+  const { http, detail } = fault;
+  const body = encodeErrorBody(fault);
   const headers = [
     `HTTP/1.1 ${http} ${STATUS_CODES[http] ?? 'Refused'}`,
     'Connection: close',

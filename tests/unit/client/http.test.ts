@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { addressOf } from '../../../client/address.ts';
 import { encodePath } from '../../../client/http.ts';
+import { encodeErrorBody } from '../../../protocol/envelope.ts';
+import { Fault } from '../../../protocol/fault.ts';
 import { WireServer } from './wire-server.ts';
 
 let server: WireServer;
@@ -68,7 +70,7 @@ test('a part of a file comes down as a stream', async () => {
 test('an HTTP error is the Fault that it names', async () => {
   const slot = await (await server.client()).acquire();
   server.onRequest = (_request, response) => {
-    response.writeHead(404).end('{"error":{"name":"FILE_NOT_FOUND","message":"There is no x."}}');
+    response.writeHead(404).end(encodeErrorBody(new Fault('FILE_NOT_FOUND', 'There is no x.')));
   };
   await expect(slot.file.download('x')).rejects.toMatchObject({ fault: 'FILE_NOT_FOUND', message: 'There is no x.' });
 });

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Client, UnconfirmedError } from '../../../client/index.ts';
 import { pauseMs } from '../../../client/link.ts';
+import { encodeErrorBody } from '../../../protocol/envelope.ts';
 import { Fault } from '../../../protocol/fault.ts';
 import { SILENCE, WireServer } from './wire-server.ts';
 
@@ -112,7 +113,7 @@ test('a gateway that is just starting is asked again until the lease can be resu
 test('a credential that is not accepted any more ends the client instead of being tried again', async () => {
   const client = await server.client();
   const closed = next<{ error: Error }>(client, 'closed');
-  server.refusal = { status: 401, body: '{"error":{"name":"UNAUTHENTICATED","message":"The token has expired."}}' };
+  server.refusal = { status: 401, body: encodeErrorBody(new Fault('UNAUTHENTICATED', 'The token has expired.')) };
   server.peer.socket.terminate();
   expect((await closed).error).toMatchObject({ fault: 'UNAUTHENTICATED' });
   await expect(client.slots()).rejects.toMatchObject({ fault: 'UNAUTHENTICATED' });

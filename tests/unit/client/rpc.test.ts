@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ConnectionError, ContractError, connect } from '../../../client/index.ts';
+import { encodeErrorBody } from '../../../protocol/envelope.ts';
 import { Fault } from '../../../protocol/fault.ts';
 import { ACQUIRED, SILENCE, WireServer } from './wire-server.ts';
 
@@ -135,7 +136,7 @@ test("with a browser's WebSocket the token goes beside the subprotocol", async (
 });
 
 test('a refused credential is the Fault that the gateway sent', async () => {
-  server.refusal = { status: 401, body: '{"error":{"name":"UNAUTHENTICATED","message":"The token has expired."}}' };
+  server.refusal = { status: 401, body: encodeErrorBody(new Fault('UNAUTHENTICATED', 'The token has expired.')) };
   await expect(server.client()).rejects.toMatchObject({ fault: 'UNAUTHENTICATED', message: 'The token has expired.' });
 });
 

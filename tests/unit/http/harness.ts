@@ -173,4 +173,4 @@ function askSite(port: number, path: string, { method = 'GET', token, headers = 
   });
 }
 
-export const errorName = (reply: Reply): string => reply.json<{ error: { name: string } }>().error.name;
+export const errorName = (reply: Reply): string => reply.json<{ error: { data: { name: string } } }>().error.data.name;

@@ -28,7 +28,7 @@ async function refusal(gateway: Gateway, options: ConnectOptions): Promise<[numb
   try {
     (await gateway.connect(options)).close();
   } catch (error) {
-    if (error instanceof Refused) return [error.status, error.body.error.name];
+    if (error instanceof Refused) return [error.status, error.body.error.data.name];
     throw error;
   }
   return [101, 'let in'];

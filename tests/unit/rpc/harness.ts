@@ -46,7 +46,7 @@ export interface ConnectOptions {
 /** The reply to a handshake that was refused. */
 export class Refused extends Error {
   readonly status: number;
-  readonly body: { error: { name: string; message: string } };
+  readonly body: { error: { message: string; data: { name: string } } };
 
   constructor(status: number, body: string) {
     super(`${status} ${body}`);
