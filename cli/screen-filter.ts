@@ -15,6 +15,9 @@ const BEL = '\x07';
 
 /** What CSI sequences of each kind may end with: all that draw, none that report. */
 const drawing = /^[@A-HJ-MPSTXZ`abdefghlmrsu]$/;
+/** A hyperlink to the web, or the end of one. */
+const link = /^\x1b\]8;[^;]*;(https?:\/\/[^\p{Cc}]*)?(\x07|\x1b\\)$/u;
+const isControl = /\p{Cc}/u;
 /** Modes that make a terminal send something by itself. */
 const inputModes = new Set(['9', '1000', '1001', '1002', '1003', '1004', '1005', '1006', '1015', '1016', '2004']);
 
@@ -114,10 +117,13 @@ export class ScreenFilter {
 
   #osc(char: string): string {
     const sequence = this.#sequence + char;
-    if (char === BEL || sequence.endsWith(`${ESC}\\`)) {
-      // Hyperlinks only.
-      return this.#end(/^.\]8;/.test(sequence) ? sequence : '');
+    if (char === BEL || sequence.endsWith(`${ESC}\\`)) return this.#end(link.test(sequence) ? sequence : '');
+    // A terminal ends the sequence here and takes what follows for another one.
+    if (this.#sequence.endsWith(ESC)) {
+      this.#begin('escape', ESC);
+      return this.#take(char);
     }
+    if (char !== ESC && isControl.test(char)) return this.#end('');
     if (sequence.length > MAX_SEQUENCE) return this.#begin('string', sequence.slice(-1));
     this.#sequence = sequence;
     return '';

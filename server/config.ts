@@ -161,11 +161,16 @@ function checked(name: OptionName, given: unknown): unknown {
   );
 }
 
-/** Without tokens the gateway may be reached from this host only. */
-function refuseOpenHouse({ auth, host }: Values): void {
+/** Without tokens the gateway may be reached from this host only, and not by what runs in its slots. */
+function refuseOpenHouse({ auth, host, network }: Values): void {
   if (auth === 'none' && !isLoopback(host)) {
     throw new ConfigError(
       `--auth none is for loopback addresses only, and ${host} is none. Use --host 127.0.0.1 or --auth token.`,
+    );
+  }
+  if (auth === 'none' && network === 'host') {
+    throw new ConfigError(
+      '--auth none with --network host would let every command drive every slot. Use --auth token.',
     );
   }
 }

@@ -25,7 +25,7 @@ import { castDirectory, LocalKeeper } from './keeper/local-keeper.ts';
 import { castHandlers } from './methods/cast.ts';
 import type { Handlers } from './methods/context.ts';
 import { execHandlers } from './methods/exec.ts';
-import { fileHandlers, workspaceOf } from './methods/file.ts';
+import { fileHandlers } from './methods/file.ts';
 import { Followers } from './methods/follow.ts';
 import { serverHandlers } from './methods/server.ts';
 import { slotHandlers } from './methods/slot.ts';
@@ -198,7 +198,7 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
       }),
       metricsRoute(metrics, gate),
       castRoutes({ gate, library }),
-      fileRoutes({ gate, workspace: (slot) => workspaceOf(pool, slot) }),
+      fileRoutes({ gate, workspace: (slot) => pool.get(slot).workspace }),
       sessionRoutes({ gate, tokens, tickets: new Tickets() }),
       tokenRoutes({ gate, tokens }),
       pageRoutes(await readPageFiles(new URL('../web-viewer/', import.meta.url).pathname)),

@@ -14,6 +14,8 @@ export async function serve(argv: readonly string[]): Promise<number> {
   try {
     const config = readConfig({ argv, env: process.env, isRoot: process.getuid?.() === 0 });
     const logger = pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: true }));
+    // A defect in one call must not end every lease; it stands in the log.
+    process.on('unhandledRejection', (err) => logger.error({ err }, 'unhandled rejection'));
     gateway = await Gateway.open(config, logger);
   } catch (error) {
     return refuse(error);

@@ -12,7 +12,7 @@ import { askedBy, downloadHeaders, streamReply } from './stream-reply.ts';
 
 export interface CastRouteOptions {
   readonly gate: Gate;
-  readonly library: Pick<Library, 'list' | 'info' | 'export' | 'segmentIndex' | 'segment'>;
+  readonly library: Pick<Library, 'list' | 'slotOf' | 'export' | 'segmentIndex' | 'segment'>;
 }
 
 export function castRoutes({ gate, library }: CastRouteOptions): Hono<HttpEnv> {
@@ -74,11 +74,7 @@ const bytesOf = (pieces: AsyncGenerator<Buffer | string>): Readable => Readable.
 async function requireVisible(library: CastRouteOptions['library'], cast: string, c: HttpContext): Promise<void> {
   const only = c.get('admission').slot;
   if (only === null) return;
-  const slot = await library.info(cast).then(
-    (info) => info.slot,
-    () => null,
-  );
-  if (slot !== only) throw new Fault('CAST_NOT_FOUND');
+  if ((await library.slotOf(cast)) !== only) throw new Fault('CAST_NOT_FOUND');
 }
 
 function filterOf(c: HttpContext) {

@@ -61,6 +61,10 @@ export function tryKill(pid: number, signal: NodeJS.Signals): boolean {
   }
 }
 
+/** Whether somebody alive is in this process group of this session: the number of a group that has died out is soon somebody else's. */
+export const hasGroup = (session: number, group: number): boolean =>
+  sessionMembers(session).some((pid) => statOf(pid)?.group === group);
+
 function sessionMembers(session: number): number[] {
   const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
   return pids

@@ -1,7 +1,7 @@
 // The directories of a slot on this host. What a payload left there is hostile: nothing here follows a link or walks a tree by itself.
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmod, chown, mkdir, rename, stat } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Identity, SlotPlace } from './keeper.ts';
@@ -43,15 +43,18 @@ export async function preparePlace({ dataDir, slot, index, uidBase = UID_BASE }:
 
 /** Empties workspace and /tmp. Nothing of the slot may run any more. Old trees are put aside first, so that the place is new even if deleting one fails. */
 export async function emptyPlace(place: SlotPlace): Promise<void> {
-  const old = await Promise.all([renew(place.workspace, place.identity), renew(place.tmp, place.identity)]);
-  await Promise.all(old.map(removeTree));
+  await Promise.all([renew(place.workspace, place.identity), renew(place.tmp, place.identity)]);
+  const home = dirname(place.workspace);
+  // Also what a gateway that was killed had put aside.
+  const old = (await readdir(home)).filter((name) => name.includes('.old-')).map((name) => join(home, name));
+  const scripts = (await readdir(place.spool)).map((name) => join(place.spool, name));
+  await Promise.all([...old, ...scripts].map(removeTree));
 }
 
-async function renew(dir: string, identity: Identity | null): Promise<string> {
+async function renew(dir: string, identity: Identity | null): Promise<void> {
   const aside = `${dir}.old-${randomBytes(6).toString('hex')}`;
   await rename(dir, aside);
   await own(dir, identity);
-  return aside;
 }
 
 async function own(dir: string, identity: Identity | null): Promise<void> {

@@ -41,7 +41,7 @@ class SandboxedProcess implements KeptProcess {
   readonly ended: Promise<ProcessEnd>;
   end: ProcessEnd | null = null;
   readonly #sandbox: Sandbox;
-  readonly #order: ProcessOrder;
+  readonly #timeouts: Pick<ProcessOrder, 'timeoutMs' | 'idleTimeoutMs'>;
   #startMs = performance.now();
   readonly #kept: Readonly<Record<StreamName, OutputKeeper>>;
   readonly #followers = new Set<Follower>();
@@ -53,7 +53,8 @@ class SandboxedProcess implements KeptProcess {
 
   constructor(sandbox: Sandbox, order: ProcessOrder) {
     this.#sandbox = sandbox;
-    this.#order = order;
+    // Not the whole order: its input may be large, and an ended command is remembered for long.
+    this.#timeouts = { timeoutMs: order.timeoutMs, idleTimeoutMs: order.idleTimeoutMs };
     this.#kept = { stdout: new OutputKeeper(order.maxOutputBytes), stderr: new OutputKeeper(order.maxOutputBytes) };
     this.#inputOpen = order.stdin === 'open';
     this.ended = sandbox.closed.then((end) => this.#finish(end));
@@ -62,7 +63,7 @@ class SandboxedProcess implements KeptProcess {
 
   /** The command has been started: its time runs from here. */
   begin(): void {
-    const { timeoutMs, idleTimeoutMs } = this.#order;
+    const { timeoutMs, idleTimeoutMs } = this.#timeouts;
     this.startedAt = Date.now();
     this.#startMs = performance.now();
     this.#lastOutputMs = this.#startMs;

@@ -4,7 +4,7 @@ import { Fault } from '../../protocol/fault.ts';
 import type { FrameCode } from '../../protocol/frame.ts';
 import type { Clock } from './clock.ts';
 import { Coalescer } from './coalesce.ts';
-import { firstChildOf, killSession, statOf, tryKill } from './foreground.ts';
+import { firstChildOf, hasGroup, killSession, statOf, tryKill } from './foreground.ts';
 import type { FrameLog } from './frame-log.ts';
 import type { KeptTerminal, TerminalEnd } from './keeper.ts';
 import { PtyChild, type PtyExit } from './pty-child.ts';
@@ -107,7 +107,7 @@ export class PtyTerminal implements KeptTerminal, Pausable {
 
   signalForeground(name: SignalName): void {
     const group = this.#foregroundGroup();
-    if (group !== null && !this.#isShell(group)) tryKill(-group, `SIG${name}`);
+    if (group !== null && !this.#isShell(group) && hasGroup(this.#child.pid, group)) tryKill(-group, `SIG${name}`);
   }
 
   pause(): void {

@@ -10,6 +10,8 @@ export function boundLease(peer: Peer): Lease {
   if (peer.lease === null) throw new Fault('NOT_BOUND');
   if (peer.lease.ended)
     throw new Fault('LEASE_LOST', `The lease of ${peer.lease.slot} has ended: ${peer.lease.endedBy}.`);
+  if (peer.lease.holder !== peer)
+    throw new Fault('LEASE_LOST', `${peer.lease.slot} is driven by another connection now.`);
   return peer.lease;
 }
 

@@ -9,8 +9,7 @@ export function castHandlers(library: Library): CastHandlers {
   /** Another slot's cast is as unknown as one that never was. */
   const allow = async (peer: Peer, cast: string): Promise<void> => {
     if (peer.grant.slot === null) return;
-    const info = await library.info(cast).catch(() => null);
-    if (info?.slot !== peer.grant.slot) throw new Fault('CAST_NOT_FOUND');
+    if ((await library.slotOf(cast)) !== peer.grant.slot) throw new Fault('CAST_NOT_FOUND');
   };
   return {
     'cast.list': async (call, { peer }) => {

@@ -22,6 +22,8 @@ export interface Peer {
   notify<N extends NotificationName>(name: N, params: Notice<N>): Promise<void>;
   /** Closes with a WebSocket code, 4000 + HTTP status. */
   close(code: number, reason: string): void;
+  /** Whether the connection has ended. */
+  readonly closed: boolean;
   /** Calls at the end of the connection, at once if it has ended. */
   onClose(listener: () => void): void;
 }

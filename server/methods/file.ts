@@ -1,13 +1,13 @@
 // file.* and artifact.*: the workspace of the bound slot.
 import type { Pool } from '../slot/pool.ts';
-import { Workspace } from '../workspace/workspace.ts';
+import type { Workspace } from '../workspace/workspace.ts';
 import { boundSlot } from './bound.ts';
 import type { Handlers, Peer } from './context.ts';
 
 type FileHandlers = Pick<Handlers, Extract<keyof Handlers, `file.${string}` | `artifact.${string}`>>;
 
 export function fileHandlers(pool: Pool): FileHandlers {
-  const files = (peer: Peer): Workspace => workspaceOf(pool, boundSlot(pool, peer).name);
+  const files = (peer: Peer): Workspace => boundSlot(pool, peer).workspace;
   return {
     'file.read': (call, { peer }) => files(peer).read(call),
     'file.write': ({ data, encoding, ...order }, { peer }) =>
@@ -31,10 +31,4 @@ export function fileHandlers(pool: Pool): FileHandlers {
       return { ...count, data: data.toString('base64'), encoding: 'base64' };
     },
   };
-}
-
-/** The files of a slot, whoever asks. */
-export function workspaceOf(pool: Pool, slot: string): Workspace {
-  const { workspace, identity } = pool.get(slot).place;
-  return new Workspace({ root: workspace, owner: identity });
 }

@@ -23,10 +23,15 @@ type SlotHandlers = Pick<
 
 export function slotHandlers(parts: SlotMethodParts): SlotHandlers {
   const { pool, followers } = parts;
+  /** Whose end is listened for: once, however many leases they have one after the other. */
+  const bound = new WeakSet<Peer>();
+  const acquiring = new WeakSet<Peer>();
 
   const bind = (lease: Lease, peer: Peer, resumed: boolean): Acquired => {
     peer.lease = lease;
-    peer.onClose(() => lease.unbind(peer));
+    if (peer.closed) lease.unbind(peer);
+    if (!bound.has(peer)) peer.onClose(() => peer.lease?.unbind(peer));
+    bound.add(peer);
     const { slot, id, resume, cast, network, graceMs } = lease;
     const { sandboxed } = parts;
     return { slot, lease: id, resume, cast, workspace: '/workspace', resumed, sandboxed, network, graceMs };
@@ -45,7 +50,13 @@ export function slotHandlers(parts: SlotMethodParts): SlotHandlers {
       const { label = null, graceMs = parts.graceMs } = call;
       const name = call.slot ?? peer.grant.slot ?? undefined;
       if (name !== undefined) namedSlot(pool, peer, name);
-      return bind(await pool.acquire(name, { label, network, graceMs }, peer), peer, false);
+      if (acquiring.has(peer)) throw new Fault('SLOT_BUSY', 'This connection is acquiring a slot already.');
+      acquiring.add(peer);
+      try {
+        return bind(await pool.acquire(name, { label, network, graceMs }, peer), peer, false);
+      } finally {
+        acquiring.delete(peer);
+      }
     },
 
     'slot.release': async ({ reset }, { peer }) => {

@@ -50,10 +50,17 @@ export function watchHandlers(pool: Pool): WatchHandlers {
         open.delete(id);
       };
       open.set(id, { close });
-      const first = await cursor.begin(since);
+      const first = await cursor.begin(since).catch((error: unknown) => {
+        close();
+        throw error;
+      });
       const watch: Watch = { id, peer, cursor, reason: () => lease.endedBy ?? 'stopped' };
       // After the reply, which names the watch.
-      setImmediate(() => void pump(watch).finally(close));
+      setImmediate(() => {
+        pump(watch)
+          .catch(() => peer.notify('watch.end', { watch: id, reason: 'failed' }))
+          .finally(close);
+      });
       const place = { watch: id, slot: slot.name, cast: lease.cast };
       if (first !== null) return { ...place, ...screenOf(first), ...(first.gap === null ? {} : { gap: first.gap }) };
       const { cols, rows } = lease.log;

@@ -21,6 +21,12 @@ import { Outbox, type OutboxOptions } from './outbox.ts';
 
 /** Calls at once on one connection: more than an agent has use for, few enough to hold their replies. */
 const MAX_IN_FLIGHT = 1024;
+/** Bytes of messages whose calls still run: two of the largest. */
+const MAX_HELD_BYTES = 64 * 1024 * 1024;
+/** Characters of all replies of a batch: a string has at most 512 Mi, and all of them are held until the last is there. */
+const MAX_BATCH_CHARS = 64 * 1024 * 1024;
+/** How long a peer that was told to go may take. */
+const GOODBYE_MS = 2_000;
 /** Messages: more than a terminal that is typed into by a program; who sends more is read more slowly. */
 const MESSAGES = { size: 20_000, perSecond: 20_000 } as const;
 
@@ -54,6 +60,8 @@ export class Connection implements Peer {
   readonly #closing: (() => void)[] = [];
   #turn: Promise<void> | null = null;
   #closed = false;
+  /** Bytes of the calls that have no reply yet. */
+  #heldBytes = 0;
 
   constructor({ socket, grant, dispatcher, log, outbox }: ConnectionOptions) {
     this.grant = grant;
@@ -72,6 +80,12 @@ export class Connection implements Peer {
 
   close(code: number, reason: string): void {
     this.#socket.close(code, closeReason(reason));
+    const timer = setTimeout(() => this.#socket.terminate(), GOODBYE_MS);
+    this.onClose(() => clearTimeout(timer));
+  }
+
+  get closed(): boolean {
+    return this.#closed;
   }
 
   onClose(listener: () => void): void {
@@ -80,14 +94,36 @@ export class Connection implements Peer {
   }
 
   #read(data: RawData, isBinary: boolean): void {
+    // Who was told to go is not listened to any more, whether he says goodbye or not.
+    if (this.#socket.readyState !== this.#socket.OPEN) return;
     if (isBinary) {
       this.close(1008, 'calls are text frames');
       return;
     }
     this.#slowDown();
     const envelope = parseEnvelope(data.toString());
-    if (envelope.kind === 'batch') void this.#answerAll(envelope.messages);
-    else void this.#answer(envelope.message).then((reply) => reply !== null && this.#outbox.send(reply));
+    const answered = envelope.kind === 'batch' ? this.#answerAll(envelope.messages) : this.#answerOne(envelope.message);
+    this.#hold(Buffer.isBuffer(data) ? data.length : 0, answered);
+  }
+
+  /** A peer whose calls hold too much is not read until some of them have ended. */
+  #hold(bytes: number, answered: Promise<void>): void {
+    this.#heldBytes += bytes;
+    if (this.#heldBytes > MAX_HELD_BYTES) this.#socket.pause();
+    answered
+      .catch((error: unknown) => {
+        this.#log.error({ connection: this.id, err: error }, 'a reply could not be sent');
+        this.close(1011, 'a reply could not be sent');
+      })
+      .finally(() => {
+        this.#heldBytes -= bytes;
+        if (this.#socket.isPaused && this.#heldBytes <= MAX_HELD_BYTES && !this.#outbox.full) this.#socket.resume();
+      });
+  }
+
+  async #answerOne(message: Incoming): Promise<void> {
+    const reply = await this.#answer(message);
+    if (reply !== null) this.#outbox.send(reply);
   }
 
   /** Who sends too fast is not read for a moment; nothing is refused or lost. */
@@ -100,7 +136,17 @@ export class Connection implements Peer {
   }
 
   async #answerAll(messages: readonly Incoming[]): Promise<void> {
-    const replies = await Promise.all(messages.map((message) => this.#answer(message)));
+    let chars = 0;
+    const bounded = async (message: Incoming): Promise<string | null> => {
+      const reply = await this.#answer(message);
+      chars += reply?.length ?? 0;
+      if (reply === null || chars <= MAX_BATCH_CHARS || message.kind !== 'request') return reply;
+      return encodeError(
+        message.id,
+        new Fault('TOO_LARGE', 'The replies of this batch are too large for one message.'),
+      );
+    };
+    const replies = await Promise.all(messages.map(bounded));
     const sent = replies.filter((reply) => reply !== null);
     if (sent.length > 0) this.#outbox.send(encodeBatch(sent));
   }
@@ -113,7 +159,10 @@ export class Connection implements Peer {
       return null;
     }
     try {
-      return encodeResult(message.id, await this.#fly(message.method, message.params, message.id));
+      const result = await this.#fly(message.method, message.params, message.id);
+      // Who does not read gets no more replies made: as a value a result takes less than as the text of a reply.
+      await this.#outbox.ready();
+      return encodeResult(message.id, result);
     } catch (error) {
       return encodeError(message.id, error instanceof Fault ? error : tooLarge());
     }

@@ -124,7 +124,7 @@ export class Endpoint {
   #accept(raw: { request: IncomingMessage; socket: Duplex; head: Buffer }, route: SocketRoute, visit: Visit): void {
     this.#servers.get(route)?.handleUpgrade(raw.request, raw.socket, raw.head, (socket) => {
       this.#open.set(socket, { route, unanswered: 0 });
-      const end = this.#options.gate.onEnd(visit.admission, (reason) => socket.close(4401, closeReason(reason)));
+      const end = this.#options.gate.onEnd(visit.admission, (reason) => void farewell(socket, 4401, reason));
       socket.on('close', () => {
         end.close();
         this.#open.delete(socket);

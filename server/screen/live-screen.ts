@@ -194,6 +194,16 @@ export class LiveScreen {
   #consume(): void {
     if (this.#closed || this.#seq === this.#log.lastSeq) return;
     const emulator = this.#awake();
+    try {
+      this.#feed(emulator);
+    } catch {
+      this.#startOver();
+    }
+    this.#current = null;
+    this.#backlogBytes = this.#seq === this.#scanned ? 0 : this.#backlogBytes;
+  }
+
+  #feed(emulator: Emulator): void {
     const deadline = performance.now() + SLICE_MS;
     for (const frame of worthFeeding(emulator, this.#unparsed(emulator))) {
       this.#current = frame;
@@ -202,8 +212,17 @@ export class LiveScreen {
       this.#timeMs = frame.timeMs;
       if (performance.now() >= deadline) break;
     }
-    this.#current = null;
-    this.#backlogBytes = this.#seq === this.#scanned ? 0 : this.#backlogBytes;
+  }
+
+  /** Some output was too much for the emulator: what is printed from here on is shown on a blank screen. */
+  #startOver(): void {
+    const { cols, rows, lastSeq, lastTimeMs } = this.#log;
+    this.#emulator?.close();
+    this.#emulator = null;
+    this.#checkpoint = { cols, rows, ansi: '' };
+    this.#state = null;
+    this.#seq = lastSeq;
+    this.#timeMs = lastTimeMs;
   }
 
   #unparsed(emulator: Emulator): readonly NumberedFrame[] {

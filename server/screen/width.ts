@@ -37,3 +37,9 @@ export function withEmoji(base: IUnicodeVersionProvider): IUnicodeVersionProvide
   };
   return { version: 'emoji', wcwidth, charProperties };
 }
+
+/** More marks than any script puts on one character; a cell would take millions. */
+const TOO_MANY_MARKS = /([\p{M}\p{Cf}]{16})[\p{M}\p{Cf}]+/gu;
+
+/** The text without marks that no cell has room for. */
+export const boundJoined = (text: string): string => text.replace(TOO_MANY_MARKS, '$1');

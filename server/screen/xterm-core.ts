@@ -4,7 +4,7 @@
 import type { IBuffer, IUnicodeVersionProvider, Terminal } from '@xterm/headless';
 import xterm from '@xterm/headless';
 
-import { withEmoji } from './width.ts';
+import { boundJoined, withEmoji } from './width.ts';
 
 /** Colours and flags of a cell or of the pen. */
 export interface Attributes {
@@ -73,7 +73,11 @@ interface Core {
   };
   readonly _inputHandler: {
     readonly _curAttrData: Attributes;
-    readonly _parser: { readonly currentState: number; readonly precedingJoinState: number };
+    readonly _parser: {
+      readonly currentState: number;
+      readonly precedingJoinState: number;
+      registerCsiHandler(id: { final: string }, handler: (given: { readonly params: Int32Array }) => boolean): void;
+    };
   };
 }
 
@@ -98,13 +102,31 @@ export function newTerminal({ cols, rows, scrollback }: TerminalSpec): Terminal 
   const widths = withEmoji(coreOf(terminal).unicodeService._activeProvider);
   terminal.unicode.register(widths);
   terminal.unicode.activeVersion = widths.version;
+  boundCounts(terminal);
+  // A link costs memory for as long as its line lives, and no snapshot has it.
+  terminal.parser.registerOscHandler(8, () => true);
   return terminal;
+}
+
+/** What counts lines, and what counts columns: repeated characters, tabs forwards and backwards. */
+const LINE_COUNTS = ['L', 'M', 'S', 'T'];
+const COLUMN_COUNTS = ['b', 'I', 'Z'];
+
+/** A sequence of ten characters may name two thousand million lines; xterm would go through them one by one. */
+function boundCounts(terminal: Terminal): void {
+  const bound = (final: string, most: () => number): void =>
+    coreOf(terminal)._inputHandler._parser.registerCsiHandler({ final }, ({ params }) => {
+      params[0] = Math.min(params[0] ?? 0, most());
+      return false;
+    });
+  for (const final of LINE_COUNTS) bound(final, () => terminal.rows);
+  for (const final of COLUMN_COUNTS) bound(final, () => terminal.cols);
 }
 
 const coreOf = (terminal: Terminal): Core => (terminal as unknown as { readonly _core: Core })._core;
 
 /** Parses at once. The public write() comes a timer later; all handlers here are synchronous, so both do the same. */
-export const writeNow = (terminal: Terminal, text: string): void => coreOf(terminal).writeSync(text);
+export const writeNow = (terminal: Terminal, text: string): void => coreOf(terminal).writeSync(boundJoined(text));
 
 /** Whether the last sequence is complete. */
 export const isAtRest = (terminal: Terminal): boolean => coreOf(terminal)._inputHandler._parser.currentState === GROUND;

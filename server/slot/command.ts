@@ -45,8 +45,9 @@ export class CommandTable {
   readonly #commands = new Map<string, Command>();
   readonly #options: CommandTableOptions;
   #last = 0;
-  #starting = 0;
-  #stopped = false;
+  /** What has no process yet, and may get one. */
+  readonly #starting = new Set<Promise<Command>>();
+  #closed = false;
 
   constructor(options: CommandTableOptions) {
     this.#options = options;
@@ -54,7 +55,7 @@ export class CommandTable {
 
   /** How many run now. */
   get running(): number {
-    let running = this.#starting;
+    let running = this.#starting.size;
     for (const command of this.#commands.values()) if (command.process.end === null) running++;
     return running;
   }
@@ -73,24 +74,13 @@ export class CommandTable {
         `${this.running} commands run in this slot, the most that it may. Wait for one to end, or stop one by exec.signal.`,
       );
     }
-    this.#starting++;
-    const id = `p${++this.#last}`;
-    const shown = shownCommand(spec.order);
+    if (this.#closed) throw new Fault('LEASE_LOST');
+    const starting = this.#start(spec);
+    this.#starting.add(starting);
     try {
-      this.#mark(startLabel(id, shown));
-      const process = await this.#options.start(spec.order, spec.network).catch((error: unknown) => {
-        this.#mark(endLabel(id, { outcome: 'lost', exitCode: null, signal: null, durationMs: 0 }));
-        throw error;
-      });
-      const { network, notified, stream, encoding } = spec;
-      const command: Command = { id, shown, process, network, notified, stream, encoding };
-      this.#commands.set(id, command);
-      void process.ended.then((end) => this.#ended(command, end));
-      if (this.#stopped) await process.kill();
-      this.#options.changed();
-      return command;
+      return await starting;
     } finally {
-      this.#starting--;
+      this.#starting.delete(starting);
     }
   }
 
@@ -126,15 +116,32 @@ export class CommandTable {
     });
   }
 
-  /** Stops every command; resolves when all are dead. */
+  /** Stops every command, also those that are just being started; resolves when all are dead. */
   async stopAll(): Promise<void> {
+    await Promise.allSettled(this.#starting);
     await Promise.all(this.all().map((command) => command.process.kill()));
   }
 
-  /** As stopAll, and what is just starting ends at once too. */
+  /** As stopAll, and none is started any more. */
   async close(): Promise<void> {
-    this.#stopped = true;
+    this.#closed = true;
     await this.stopAll();
+  }
+
+  async #start(spec: CommandStart): Promise<Command> {
+    const id = `p${++this.#last}`;
+    const shown = shownCommand(spec.order);
+    this.#mark(startLabel(id, shown));
+    const process = await this.#options.start(spec.order, spec.network).catch((error: unknown) => {
+      this.#mark(endLabel(id, { outcome: 'lost', exitCode: null, signal: null, durationMs: 0 }));
+      throw error;
+    });
+    const { network, notified, stream, encoding } = spec;
+    const command: Command = { id, shown, process, network, notified, stream, encoding };
+    this.#commands.set(id, command);
+    void process.ended.then((end) => this.#ended(command, end));
+    this.#options.changed();
+    return command;
   }
 
   #ended(command: Command, end: ProcessEnd): void {

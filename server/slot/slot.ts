@@ -6,6 +6,7 @@ import { COLS, ROWS } from '../../protocol/value.ts';
 import type { Keeper, SlotPlace } from '../keeper/keeper.ts';
 import { LiveScreen } from '../screen/live-screen.ts';
 import { Terminal } from '../terminal/terminal.ts';
+import { Workspace } from '../workspace/workspace.ts';
 import { CommandTable } from './command.ts';
 import { Lease } from './lease.ts';
 
@@ -35,6 +36,8 @@ export class Slot {
   #reason: string | null = null;
   #viewers = 0;
   #place: SlotPlace | null = null;
+  /** One for all, so that writes to a file are done one after the other. */
+  #workspace: Workspace | null = null;
   /** Resets and releases run one after the other. */
   #turn: Promise<void> = Promise.resolve();
   readonly #options: SlotOptions;
@@ -49,6 +52,7 @@ export class Slot {
     this.#enter('resetting');
     await this.#toFree(async () => {
       this.#place = await this.#options.keeper.preparePlace(this.name);
+      this.#workspace = new Workspace({ root: this.#place.workspace, owner: this.#place.identity });
       await this.#options.keeper.emptyPlace(this.#place);
     });
   }
@@ -85,17 +89,25 @@ export class Slot {
 
   /** Stops everything and empties the place; the lease, if there is one, goes on. A failed slot gets another chance. */
   async reset(): Promise<void> {
-    if (this.state === 'resetting') throw new Fault('SLOT_BUSY', `${this.name} is being reset already.`);
     const { lease } = this;
+    if (this.state === 'resetting') throw new Fault('SLOT_BUSY', `${this.name} is being reset already.`);
+    if (this.state === 'leased' && lease === null)
+      throw new Fault('SLOT_BUSY', `${this.name} is being leased just now.`);
     if (lease === null) return await this.open();
     this.#enter('resetting');
     await this.#inTurn(async () => {
       if (lease.ended) return;
-      await Promise.all([lease.commands.stopAll(), lease.terminal.stop()]);
-      if (this.#place !== null) await this.#options.keeper.emptyPlace(this.#place);
-      lease.log.append('m', 'slot reset');
-      lease.log.append('o', BLANK);
-      if (!lease.ended) this.#enter('leased');
+      try {
+        await lease.commands.stopAll();
+        await lease.terminal.stopFor(async () => {
+          if (this.#place !== null) await this.#options.keeper.emptyPlace(this.#place);
+        });
+        lease.log.append('m', 'slot reset');
+        lease.log.append('o', BLANK);
+      } finally {
+        // Also when it could not be emptied: the caller is told, and may try again or release.
+        if (!lease.ended) this.#enter('leased');
+      }
     });
   }
 
@@ -114,10 +126,12 @@ export class Slot {
     };
   }
 
-  /** The host side of the workspace, for the file calls. */
-  get place(): SlotPlace {
-    if (this.#place === null) throw new Fault('SLOT_BUSY', `${this.name} is ${this.state}.`);
-    return this.#place;
+  /** The files of the lease; SLOT_BUSY without one, since what is there then belongs to nobody. */
+  get workspace(): Workspace {
+    if (this.#workspace === null || this.state !== 'leased') {
+      throw new Fault('SLOT_BUSY', `${this.name} is ${this.state}: its files can be reached while it is leased.`);
+    }
+    return this.#workspace;
   }
 
   info(): SlotInfo {

@@ -31,6 +31,9 @@ export interface TerminalOptions {
 const LEAVE_SCREEN = '\x1b[?1049l';
 const SOFT_RESET = '\x1b[!p\x1b[?9;1000;1002;1003;1004;1005;1006;1015;2004l\r\n';
 
+/** Waits for a regular expression at once: each takes a thread and some megabytes. */
+const MAX_PATTERNS = 8;
+
 interface Size {
   readonly cols: number;
   readonly rows: number;
@@ -51,6 +54,9 @@ export class Terminal {
   #scripts = 0;
   #input: Promise<void> = Promise.resolve();
   #closed = false;
+  /** What has to be done before a shell may start. */
+  #held: Promise<unknown> = Promise.resolve();
+  #patterns = 0;
 
   constructor(options: TerminalOptions) {
     this.#options = options;
@@ -121,7 +127,16 @@ export class Terminal {
   async wait(call: Call<'terminal.wait'>, signal: AbortSignal): Promise<Result<'terminal.wait'>> {
     const shell = await this.#ready();
     const { log, screen } = this.#options;
-    return await wait({ shell, log, screen }, call, signal);
+    if (call.regex === undefined) return await wait({ shell, log, screen }, call, signal);
+    if (this.#patterns >= MAX_PATTERNS) {
+      throw new Fault('RATE_LIMITED', `${MAX_PATTERNS} waits for a regex run in this slot. Wait for one to end.`);
+    }
+    this.#patterns++;
+    try {
+      return await wait({ shell, log, screen }, call, signal);
+    } finally {
+      this.#patterns--;
+    }
   }
 
   /** Ends the shell and all that runs in it; the next call starts a new one. */
@@ -129,6 +144,13 @@ export class Terminal {
     await this.#starting?.catch(() => undefined);
     const end = await this.#shell?.kill();
     return { exitCode: end?.exitCode ?? null };
+  }
+
+  /** As stop; no shell is started before `work` is done, whoever waits for one. */
+  async stopFor(work: () => Promise<void>): Promise<void> {
+    const held = this.stop().then(work);
+    this.#held = held.catch(() => undefined);
+    await held;
   }
 
   /** As stop, and no shell is started any more. */
@@ -172,6 +194,10 @@ export class Terminal {
 
   /** The shell, at its first prompt at least. */
   async #ready(): Promise<Shell> {
+    for (let held: unknown = null; held !== this.#held; ) {
+      held = this.#held;
+      await held;
+    }
     if (this.#closed) throw new Fault('LEASE_LOST');
     if (this.#shell !== null) return this.#shell;
     this.#starting ??= this.#start().finally(() => {

@@ -119,3 +119,19 @@ test('HTTP paths cannot leave the workspace, and errors name no host path', asyn
   expect(text).not.toContain(gateway.dataDir);
   expect(text).not.toContain('root:');
 });
+
+test('files of a slot that nobody leases cannot be reached over HTTP', async () => {
+  const put = await http('/slots/slot_3/files/.bashrc', { method: 'PUT', body: 'echo planted' });
+  expect([put.status, ((await put.json()) as { error: { data: { name: string } } }).error.data.name]).toEqual([
+    409,
+    'SLOT_BUSY',
+  ]);
+});
+
+test('of two writes that expect the same content one is refused', async () => {
+  const { sha256 } = await client.call('file.write', { path: 'raced', data: '0' });
+  const both = await Promise.allSettled(
+    ['1', '2'].map((data) => client.call('file.write', { path: 'raced', data, expectedSha256: sha256 })),
+  );
+  expect(both.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+});

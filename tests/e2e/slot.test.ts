@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
 import { startGateway, type TestGateway, until } from '../support/gateway.ts';
 
 let gateway: TestGateway;
@@ -200,3 +201,77 @@ test('a host directory given by --mount is in every slot', async () => {
     await rm(dir, { recursive: true });
   }
 });
+
+test('what is just being started when a lease ends never runs in the place of the next one', async () => {
+  for (let round = 0; round < 4; round++) {
+    const former = await gateway.client();
+    await former.call('slot.acquire', { slot: 'slot_0' });
+    const command = 'for i in $(seq 40); do touch planted$RANDOM /tmp/planted$RANDOM; sleep 0.02; done';
+    const starts = Array.from({ length: 8 }, () => former.call('exec.start', { command }).catch(() => null));
+    await former.call('slot.release', {});
+    await Promise.all(starts);
+    await former.close();
+    const next = await gateway.client();
+    await next.call('slot.acquire', { slot: 'slot_0' });
+    expect((await next.call('exec.run', { command: 'sleep 0.1; ls -A . /tmp' })).stdout).toBe('.:\n\n/tmp:\n');
+    await next.call('slot.release', {});
+  }
+});
+
+test('a terminal.run that waits its turn does not run in a place that is being emptied', async () => {
+  const client = await gateway.client();
+  await client.call('slot.acquire', {});
+  const runs = Array.from({ length: 4 }, () =>
+    client.call('terminal.run', { command: 'sleep 0.2; touch late' }).catch(() => null),
+  );
+  await client.call('slot.reset', {});
+  await Promise.all(runs);
+  expect((await client.call('slot.info', {})).state).toBe('leased');
+});
+
+test('a slot is not handed out twice when it is reset while somebody acquires it', async () => {
+  const admin = await gateway.client();
+  const [a, b] = await Promise.all([gateway.client(), gateway.client()]);
+  const both = await Promise.allSettled([
+    a.call('slot.acquire', { slot: 'slot_1' }),
+    admin.call('slot.reset', { slot: 'slot_1' }),
+    b.call('slot.acquire', { slot: 'slot_1' }),
+  ]);
+  const holders = [both[0], both[2]].filter(({ status }) => status === 'fulfilled');
+  expect(holders).toHaveLength(1);
+});
+
+test('two acquires sent at once by one connection give it one slot', async () => {
+  const client = await gateway.client();
+  const both = await Promise.allSettled([client.call('slot.acquire', {}), client.call('slot.acquire', {})]);
+  expect(both.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+});
+
+test('a connection that was taken over is not listened to, even if it does not say goodbye', async () => {
+  const former = await open();
+  const acquired = (await ask(former, 1, 'slot.acquire', { slot: 'slot_0' })) as { result: { slot: string } };
+  expect(acquired.result.slot).toBe('slot_0');
+  const taker = await gateway.client();
+  // Frames of the server are not read from here on, its goodbye neither.
+  former.pause();
+  await taker.call('slot.takeover', { slot: 'slot_0' });
+  former.send(JSON.stringify({ jsonrpc: '2.0', id: 2, method: 'file.write', params: { path: 'late', data: 'x' } }));
+  former.send(JSON.stringify({ jsonrpc: '2.0', id: 3, method: 'slot.release', params: {} }));
+  await taker.call('exec.run', { command: 'sleep 0.3' });
+  expect((await taker.call('file.list', {})).entries).toEqual([]);
+  former.terminate();
+});
+
+async function open(): Promise<WebSocket> {
+  const socket = new WebSocket(`${gateway.url.replace('http', 'ws')}/ws`, 'slotcast.v1', {
+    headers: { authorization: `Bearer ${gateway.token}` },
+  });
+  await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
+  return socket;
+}
+
+function ask(socket: WebSocket, id: number, method: string, params: object): Promise<unknown> {
+  const reply = new Promise((resolve) => socket.once('message', (data) => resolve(JSON.parse(String(data)))));
+  socket.send(JSON.stringify({ jsonrpc: '2.0', id, method, params }));
+  return reply;
+}

@@ -176,7 +176,8 @@ describe('full-screen programs', () => {
   });
 
   test('C-c stops a command that was typed', async () => {
-    await keys('sleep 1000', 'Enter');
+    await keys('echo under""way; sleep 1000', 'Enter');
+    await shows('underway');
     await keys('C-c');
     await atPrompt();
     expect((await run('echo $?')).output).toBe('130\n');
@@ -235,5 +236,30 @@ termios.tcsetattr(fd, termios.TCSANOW, old)
 print(answer.count(b'R'))
 EOF`);
     expect((await run('python3 ask.py')).output.trim()).toMatch(/1$/);
+  });
+});
+
+describe('hostile output', () => {
+  test.each([
+    ['a repeated cluster', "printf 'xe\\314\\201\\314\\201\\314\\201\\033[2147483647b\\033[c'"],
+    [
+      'lines without end',
+      "printf '\\033[2147483647L\\033[2147483647M\\033[2147483647S\\033[2147483647T\\033[2147483647I\\033[c'",
+    ],
+    [
+      'marks without end on one character',
+      'printf e; head -c 400000 /dev/zero | sed "s/\\x00/\\xcc\\x81/g"; printf "\\033[c"',
+    ],
+    [
+      'links without end',
+      'for i in $(seq 3000); do printf "\\033]8;;http://example.org/$i\\ax\\033]8;;\\a\\r"; done; printf "\\033[c"',
+    ],
+  ])('%s neither blocks nor ends the gateway', async (_name, command) => {
+    await run(command);
+    const started = performance.now();
+    await client.call('terminal.capture', {});
+    expect((await client.call('exec.run', { command: 'echo alive' })).stdout).toBe('alive\n');
+    // Not a matter of speed: unbounded, the first takes hours.
+    expect(performance.now() - started).toBeLessThan(20_000);
   });
 });

@@ -157,3 +157,24 @@ test('/healthz, /readyz and /metrics answer', async () => {
   const metrics = await fetch(`${gateway.url}/metrics`, { headers: { authorization: `Bearer ${gateway.token}` } });
   expect(await metrics.text()).toMatch(/slotcast_/);
 });
+
+test('a batch whose replies are too large for one message is refused in part, and the gateway lives', async () => {
+  const socket = await open({ path: '/ws?slot=slot_0' });
+  const ask = (message: unknown): Promise<unknown> => {
+    const answer = reply(socket);
+    socket.send(JSON.stringify(message));
+    return answer;
+  };
+  const params = { command: 'head -c 16777216 /dev/zero', maxOutputBytes: 16 * 1024 * 1024, encoding: 'base64' };
+  const run = (await ask({ jsonrpc: '2.0', id: 1, method: 'exec.run', params })) as { result: { process: string } };
+  const { process } = run.result;
+  const batch = [1, 2, 3, 4].map((id) => ({
+    jsonrpc: '2.0',
+    id,
+    method: 'exec.wait',
+    params: { process, encoding: 'base64' },
+  }));
+  const answers = (await ask(batch)) as { error?: { data: { name: string } } }[];
+  expect(answers.map(({ error }) => error?.data.name ?? 'ok')).toEqual(expect.arrayContaining(['ok', 'TOO_LARGE']));
+  socket.close();
+});

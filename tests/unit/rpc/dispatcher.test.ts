@@ -26,6 +26,7 @@ function setUp({ handlers = {}, grant = {}, lease = null, draining = false }: Se
     id: 'conn_1',
     grant: { id: 'tok_1', role: 'admin', slot: null, ...grant },
     lease: lease as unknown as Peer['lease'],
+    closed: false,
     notify: async () => {},
     close: () => {},
     onClose: () => {},

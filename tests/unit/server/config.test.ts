@@ -32,6 +32,7 @@ test.each([
   [['--network', 'lan'], /--network takes none\|host, not "lan"/],
   [['--nonsense'], /unknown option '--nonsense'.*--help/],
   [['--auth', 'none', '--host', '0.0.0.0'], /--auth none is for loopback addresses only/],
+  [['--auth', 'none', '--network', 'host'], /--auth none with --network host/],
   [['--mount', 'relative:/x'], /--mount takes SRC:DST/],
   [['--mount', '/a:/b:rx'], /--mount takes SRC:DST/],
   [['--config', '/nowhere.json'], /config file \/nowhere.json cannot be read/],
