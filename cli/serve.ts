@@ -22,7 +22,7 @@ export interface TokenOrder {
 /** Makes a token with the key in the data directory, which the gateway there accepts, now or when it is started. */
 export async function mintToken(dataDir: string, order: TokenOrder): Promise<string> {
   const { Tokens } = await import('../server/auth/token.ts');
-  const tokens = await Tokens.open({ dataDir });
+  const tokens = await Tokens.minter({ dataDir });
   return (await tokens.mint(order)).token;
 }
 

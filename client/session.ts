@@ -106,7 +106,12 @@ export class Session {
       ...this.#observed(method, options),
     }));
     // The order is that of the calls, so each result has its call's type.
-    return (await this.#rpc.batch(prepared)) as BatchResult<C>;
+    const results = await this.#rpc.batch(prepared);
+    const failed = results.some(
+      (result, at) => result.status === 'rejected' && asksForLease(calls[at]?.method ?? 'server.info'),
+    );
+    if (failed) this.#forgetAsked();
+    return results as BatchResult<C>;
   }
 
   /** What came of commands while the lease was being asked for: they were started before. Given once. */

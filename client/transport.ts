@@ -76,6 +76,8 @@ async function openInNode(options: TransportOptions, listener: TransportListener
     handshakeTimeout: HANDSHAKE_MS,
   });
   socket.on('ping', () => listener.heard());
+  // ws never closes a socket whose upgrade was refused, so its listeners have to go with this.
+  const trying = new AbortController();
   const refused = new Promise<never>((_resolve, reject) => {
     socket.on('unexpected-response', (request, response) => {
       let body = '';
@@ -90,7 +92,13 @@ async function openInNode(options: TransportOptions, listener: TransportListener
       response.once('end', refuse).once('error', refuse);
     });
   });
-  return await Promise.race([opened(socket, { url, listener, signal }), refused]);
+  const either = AbortSignal.any([signal, trying.signal]);
+  try {
+    return await Promise.race([opened(socket, { url, listener, signal: either }), refused]);
+  } catch (error) {
+    trying.abort();
+    throw error;
+  }
 }
 
 interface Opening {

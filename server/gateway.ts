@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import pino, { type Logger } from 'pino';
 import type { Role } from '../protocol/method.ts';
 import { Gate } from './auth/gate.ts';
@@ -201,7 +202,7 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
       fileRoutes({ gate, workspace: (slot) => pool.get(slot).workspace }),
       sessionRoutes({ gate, tokens, tickets: new Tickets() }),
       tokenRoutes({ gate, tokens }),
-      pageRoutes(await readPageFiles(new URL('../web-viewer/', import.meta.url).pathname)),
+      pageRoutes(await readPageFiles(fileURLToPath(new URL('../web-viewer/', import.meta.url)))),
     ],
   });
   await pool.open();

@@ -30,10 +30,4 @@ export class Bucket {
     this.#atMs = nowMs;
     return this.#level >= 1 ? 0 : ((1 - this.#level) / perSecond) * 1000;
   }
-
-  /** Nothing was taken for so long that a new one would be the same. */
-  isFull(nowMs: number): boolean {
-    this.waitMs(nowMs);
-    return this.#level >= this.#options.size;
-  }
 }

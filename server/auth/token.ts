@@ -76,6 +76,16 @@ export class Tokens {
     this.#now = parts.now;
   }
 
+  /** To mint only: leaves the admin's token as it is, whoever took it away. */
+  static async minter({
+    dataDir,
+    now = Date.now,
+  }: Pick<TokenOptions, 'dataDir' | 'now'>): Promise<Pick<Tokens, 'mint'>> {
+    const key = await readOrMakeSecret(join(dataDir, 'secret.key'), () => randomBytes(KEY_BYTES));
+    const revocations = await Revocations.open({ path: join(dataDir, 'revoked.json'), now });
+    return new Tokens({ key, fixed: null, revocations, now });
+  }
+
   /** Reads key, admin token and list from the data directory; the first start makes them. */
   static async open({ dataDir, fixed, now = Date.now }: TokenOptions): Promise<Tokens> {
     if (fixed !== undefined && fixed.length < MIN_TOKEN_LENGTH) {

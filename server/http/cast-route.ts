@@ -6,6 +6,7 @@ import { Fault } from '../../protocol/fault.ts';
 import type { Gate } from '../auth/gate.ts';
 import { type ExportFormat, exportFormats } from '../cast/export.ts';
 import type { Library } from '../cast/library.ts';
+import { requireVisible } from '../methods/cast.ts';
 import { type HttpContext, type HttpEnv, needs } from './env.ts';
 import { partHeaders, partOf } from './range.ts';
 import { askedBy, downloadHeaders, streamReply } from './stream-reply.ts';
@@ -31,19 +32,19 @@ export function castRoutes({ gate, library }: CastRouteOptions): Hono<HttpEnv> {
 
   app.get('/casts/:file{[^/]+\\.cast}', async (c) => {
     const cast = c.req.param('file').slice(0, -'.cast'.length);
-    await requireVisible(library, cast, c);
+    await requireVisible(library, cast, c.get('admission').slot);
     return await download(c, library, { cast, format: formatOf(c) });
   });
 
   app.get('/casts/:cast/index.json', async (c) => {
     const cast = c.req.param('cast');
-    await requireVisible(library, cast, c);
+    await requireVisible(library, cast, c.get('admission').slot);
     return c.json(await library.segmentIndex(cast, untilOf(c)));
   });
 
   app.get('/casts/:cast/:segment{segment-\\d{1,9}\\.json}', async (c) => {
     const cast = c.req.param('cast');
-    await requireVisible(library, cast, c);
+    await requireVisible(library, cast, c.get('admission').slot);
     const number = Number(/\d+/.exec(c.req.param('segment'))?.[0]);
     return c.json(await library.segment(cast, number, untilOf(c)));
   });
@@ -69,13 +70,6 @@ async function download(
 }
 
 const bytesOf = (pieces: AsyncGenerator<Buffer | string>): Readable => Readable.from(pieces, { objectMode: false });
-
-/** A token of one slot learns nothing of other slots' recordings, not even that they are there. */
-async function requireVisible(library: CastRouteOptions['library'], cast: string, c: HttpContext): Promise<void> {
-  const only = c.get('admission').slot;
-  if (only === null) return;
-  if ((await library.slotOf(cast)) !== only) throw new Fault('CAST_NOT_FOUND');
-}
 
 function filterOf(c: HttpContext) {
   const { limit, ...rest } = c.req.query();

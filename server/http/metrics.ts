@@ -10,9 +10,6 @@ export interface MetricsSources {
   slots(): readonly Pick<SlotInfo, 'state' | 'viewers' | 'processes'>[];
   /** WebSockets that are open. */
   connections(): number;
-  /** Frames and recorded bytes since the start; left out where nobody counts them. */
-  frames?(): number;
-  castBytes?(): number;
 }
 
 /** One call that has ended. */
@@ -50,8 +47,6 @@ export class Metrics {
     });
     this.#slotGauges(sources);
     this.#gauge('slotcast_connections', 'WebSockets that are open.', () => sources.connections());
-    this.#total('slotcast_frames_total', 'Frames of all slots.', sources.frames);
-    this.#total('slotcast_cast_bytes_total', 'Bytes written to recordings.', sources.castBytes);
   }
 
   get contentType(): string {
@@ -89,16 +84,6 @@ export class Metrics {
       this.set(value());
     };
     new Gauge({ name, help, registers: [this.#registry], collect });
-  }
-
-  /** A counter whose count somebody else keeps. */
-  #total(name: string, help: string, value: (() => number) | undefined): void {
-    if (value === undefined) return;
-    const collect = function (this: Counter): void {
-      this.reset();
-      this.inc(value());
-    };
-    new Counter({ name, help, registers: [this.#registry], collect });
   }
 }
 

@@ -6,11 +6,7 @@ import type { Handlers, Peer } from './context.ts';
 type CastHandlers = Pick<Handlers, Extract<keyof Handlers, `cast.${string}`>>;
 
 export function castHandlers(library: Library): CastHandlers {
-  /** Another slot's cast is as unknown as one that never was. */
-  const allow = async (peer: Peer, cast: string): Promise<void> => {
-    if (peer.grant.slot === null) return;
-    if ((await library.slotOf(cast)) !== peer.grant.slot) throw new Fault('CAST_NOT_FOUND');
-  };
+  const allow = (peer: Peer, cast: string): Promise<void> => requireVisible(library, cast, peer.grant.slot);
   return {
     'cast.list': async (call, { peer }) => {
       const slot = peer.grant.slot ?? call.slot;
@@ -29,4 +25,15 @@ export function castHandlers(library: Library): CastHandlers {
       return await library.read(cast, from, to);
     },
   };
+}
+
+/** A token of one slot learns nothing of other slots' recordings, not even that they are there. */
+export async function requireVisible(
+  library: Pick<Library, 'slotOf'>,
+  cast: string,
+  only: string | null,
+): Promise<void> {
+  if (only === null) return;
+  const slot = await library.slotOf(cast).catch(() => null);
+  if (slot !== only) throw new Fault('CAST_NOT_FOUND');
 }

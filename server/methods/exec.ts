@@ -7,6 +7,7 @@ import type { Command } from '../slot/command.ts';
 import type { Lease } from '../slot/lease.ts';
 import type { Pool } from '../slot/pool.ts';
 import { boundLease, boundSlot } from './bound.ts';
+import { bytesOf } from './bytes.ts';
 import type { Context, Handlers } from './context.ts';
 import { type Followers, standing, withOutput } from './follow.ts';
 
@@ -60,7 +61,7 @@ export function execHandlers({ pool, followers, sandboxed }: ExecMethodParts): E
 
     'exec.write': async (call, { peer }) => {
       const { process } = boundLease(peer).commands.get(call.process);
-      const data = Buffer.from(call.data, call.encoding);
+      const data = bytesOf('data', call.data, call.encoding);
       if (!(await process.write(data))) {
         throw new Fault('STDIN_CLOSED', `The stdin of ${call.process} is closed. Start it with stdin: "open".`);
       }
@@ -89,7 +90,7 @@ function orderOf(call: Call<'exec.run'>): ProcessOrder {
     run: command === undefined ? { argv: argv ?? [] } : { command },
     cwd: posix.resolve('/workspace', call.cwd ?? '.'),
     env: call.env ?? {},
-    input: call.input === undefined ? null : Buffer.from(call.input, call.inputEncoding),
+    input: call.input === undefined ? null : bytesOf('input', call.input, call.inputEncoding),
     stdin: call.stdin,
     timeoutMs: call.timeoutMs,
     idleTimeoutMs: call.idleTimeoutMs ?? 0,

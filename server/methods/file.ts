@@ -10,8 +10,7 @@ export function fileHandlers(pool: Pool): FileHandlers {
   const files = (peer: Peer): Workspace => boundSlot(pool, peer).workspace;
   return {
     'file.read': (call, { peer }) => files(peer).read(call),
-    'file.write': ({ data, encoding, ...order }, { peer }) =>
-      files(peer).write({ ...order, data: Buffer.from(data, encoding) }),
+    'file.write': (call, { peer }) => files(peer).write(call),
     'file.list': (call, { peer }) => files(peer).list(call),
     'file.stat': ({ path }, { peer }) => files(peer).stat(path),
     'file.remove': async (call, { peer }) => {

@@ -27,6 +27,13 @@ export function slotHandlers(parts: SlotMethodParts): SlotHandlers {
   const bound = new WeakSet<Peer>();
   const acquiring = new WeakSet<Peer>();
 
+  const refuseSecond = (peer: Peer): void => {
+    if (acquiring.has(peer)) throw new Fault('SLOT_BUSY', 'This connection is acquiring a slot already.');
+    if (peer.lease === null || peer.lease.ended) return;
+    const { slot } = peer.lease;
+    throw new Fault('SLOT_BUSY', `This connection drives ${slot}. Release it first, or open another connection.`);
+  };
+
   const bind = (lease: Lease, peer: Peer, resumed: boolean): Acquired => {
     peer.lease = lease;
     if (peer.closed) lease.unbind(peer);
@@ -39,7 +46,7 @@ export function slotHandlers(parts: SlotMethodParts): SlotHandlers {
 
   return {
     'slot.acquire': async (call, { peer }) => {
-      refuseSecondLease(peer);
+      refuseSecond(peer);
       if (call.resume !== undefined) {
         const lease = pool.resume(call.resume, peer.grant.slot, peer);
         const acquired = bind(lease, peer, true);
@@ -50,7 +57,6 @@ export function slotHandlers(parts: SlotMethodParts): SlotHandlers {
       const { label = null, graceMs = parts.graceMs } = call;
       const name = call.slot ?? peer.grant.slot ?? undefined;
       if (name !== undefined) namedSlot(pool, peer, name);
-      if (acquiring.has(peer)) throw new Fault('SLOT_BUSY', 'This connection is acquiring a slot already.');
       acquiring.add(peer);
       try {
         return bind(await pool.acquire(name, { label, network, graceMs }, peer), peer, false);
@@ -60,8 +66,10 @@ export function slotHandlers(parts: SlotMethodParts): SlotHandlers {
     },
 
     'slot.release': async ({ reset }, { peer }) => {
-      await pool.get(boundLease(peer).slot).release('released', reset);
-      peer.lease = null;
+      const lease = boundLease(peer);
+      await pool.get(lease.slot).release('released', reset);
+      // Meanwhile the connection may have got another one.
+      if (peer.lease === lease) peer.lease = null;
       return {};
     },
 
@@ -81,7 +89,7 @@ export function slotHandlers(parts: SlotMethodParts): SlotHandlers {
     'slot.info': async (call, { peer }) => namedSlot(pool, peer, call.slot).info(),
 
     'slot.takeover': async (call, { peer }) => {
-      refuseSecondLease(peer);
+      refuseSecond(peer);
       const { lease } = namedSlot(pool, peer, call.slot);
       if (lease === null || lease.ended)
         throw new Fault('SLOT_BUSY', `${call.slot} has no lease to take over. Acquire it.`);
@@ -94,14 +102,6 @@ export function slotHandlers(parts: SlotMethodParts): SlotHandlers {
       return acquired;
     },
   };
-}
-
-function refuseSecondLease(peer: Peer): void {
-  if (peer.lease === null || peer.lease.ended) return;
-  throw new Fault(
-    'SLOT_BUSY',
-    `This connection drives ${peer.lease.slot}. Release it first, or open another connection.`,
-  );
 }
 
 /** What the lease asked for; by default what the operator set. It can only be narrowed. */

@@ -1,5 +1,6 @@
 // watch.*: a cursor on a slot's frames for each watch, sent as fast as its peer takes them.
 import { randomBytes } from 'node:crypto';
+import { Fault } from '../../protocol/fault.ts';
 import { toFrame } from '../../protocol/frame.ts';
 import { COLS, ROWS } from '../../protocol/value.ts';
 import { Cursor, type FreshScreen } from '../screen/cursor.ts';
@@ -10,6 +11,9 @@ import type { Handlers, Peer } from './context.ts';
 import { SlotNews } from './slot-news.ts';
 
 type WatchHandlers = Pick<Handlers, 'watch.start' | 'watch.stop' | 'watch.slots'>;
+
+/** Watches of one connection: a wall of every slot of a large host, with room to spare. */
+const MAX_WATCHES = 1024;
 
 interface Watch {
   readonly id: string;
@@ -40,6 +44,9 @@ export function watchHandlers(pool: Pool): WatchHandlers {
       const { lease } = slot;
       const id = `w_${randomBytes(6).toString('base64url')}`;
       if (lease === null || lease.ended) return nothingToWatch(slot, id, peer);
+      if (openOf(peer).size >= MAX_WATCHES) {
+        throw new Fault('RATE_LIMITED', `This connection has ${MAX_WATCHES} watches open. Stop some by watch.stop.`);
+      }
       const since = call.cast === undefined || call.cast === lease.cast ? call.since : undefined;
       const cursor = new Cursor(lease.log, lease.screen);
       const view = slot.view();

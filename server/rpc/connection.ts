@@ -17,6 +17,7 @@ import { Fault } from '../../protocol/fault.ts';
 import { Bucket } from '../auth/bucket.ts';
 import type { Context, Grant, Peer } from '../methods/context.ts';
 import type { Dispatcher } from './dispatcher.ts';
+import { Intake } from './intake.ts';
 import { Outbox, type OutboxOptions } from './outbox.ts';
 
 /** Calls at once on one connection: more than an agent has use for, few enough to hold their replies. */
@@ -53,6 +54,7 @@ export class Connection implements Peer {
   readonly #socket: WebSocket;
   readonly #dispatcher: Dispatcher;
   readonly #log: Logger;
+  readonly #intake: Intake;
   readonly #outbox: Outbox;
   readonly #messages = new Bucket(MESSAGES, performance.now());
   readonly #flights = new Set<Flight>();
@@ -60,6 +62,8 @@ export class Connection implements Peer {
   readonly #closing: (() => void)[] = [];
   #turn: Promise<void> | null = null;
   #closed = false;
+  #replies: Promise<void> = Promise.resolve();
+  #waitingReplies = 0;
   /** Bytes of the calls that have no reply yet. */
   #heldBytes = 0;
 
@@ -68,7 +72,8 @@ export class Connection implements Peer {
     this.#socket = socket;
     this.#dispatcher = dispatcher;
     this.#log = log;
-    this.#outbox = new Outbox(socket, outbox);
+    this.#intake = new Intake(socket);
+    this.#outbox = new Outbox(socket, outbox, this.#intake);
     socket.on('message', (data, isBinary) => this.#read(data, isBinary));
     socket.once('close', (code) => this.#end(code));
   }
@@ -109,7 +114,7 @@ export class Connection implements Peer {
   /** A peer whose calls hold too much is not read until some of them have ended. */
   #hold(bytes: number, answered: Promise<void>): void {
     this.#heldBytes += bytes;
-    if (this.#heldBytes > MAX_HELD_BYTES) this.#socket.pause();
+    if (this.#heldBytes > MAX_HELD_BYTES) this.#intake.rest('calls');
     answered
       .catch((error: unknown) => {
         this.#log.error({ connection: this.id, err: error }, 'a reply could not be sent');
@@ -117,7 +122,7 @@ export class Connection implements Peer {
       })
       .finally(() => {
         this.#heldBytes -= bytes;
-        if (this.#socket.isPaused && this.#heldBytes <= MAX_HELD_BYTES && !this.#outbox.full) this.#socket.resume();
+        if (this.#heldBytes <= MAX_HELD_BYTES) this.#intake.goOn('calls');
       });
   }
 
@@ -129,10 +134,10 @@ export class Connection implements Peer {
   /** Who sends too fast is not read for a moment; nothing is refused or lost. */
   #slowDown(): void {
     const nowMs = performance.now();
-    if (this.#messages.take(nowMs) || this.#socket.isPaused) return;
-    this.#socket.pause();
+    if (this.#messages.take(nowMs) || this.#intake.has('rate')) return;
+    this.#intake.rest('rate');
     // A tenth of a second's worth, so that the pause costs no timer for each message.
-    setTimeout(() => this.#outbox.full || this.#socket.resume(), 100);
+    setTimeout(() => this.#intake.goOn('rate'), 100);
   }
 
   async #answerAll(messages: readonly Incoming[]): Promise<void> {
@@ -159,10 +164,7 @@ export class Connection implements Peer {
       return null;
     }
     try {
-      const result = await this.#fly(message.method, message.params, message.id);
-      // Who does not read gets no more replies made: as a value a result takes less than as the text of a reply.
-      await this.#outbox.ready();
-      return encodeResult(message.id, result);
+      return encodeResult(message.id, await this.#fly(message.method, message.params, message.id));
     } catch (error) {
       return encodeError(message.id, error instanceof Fault ? error : tooLarge());
     }
@@ -195,11 +197,23 @@ export class Connection implements Peer {
     if (id !== null) this.#flightOf.set(id, flight);
     const context: Context = { peer: this, signal: flight.abort.signal };
     try {
-      return await this.#dispatcher.dispatch(method, params, context);
+      const result = await this.#dispatcher.dispatch(method, params, context);
+      if (id !== null && !this.#outbox.hasRoom) await this.#room();
+      return result;
     } finally {
       this.#flights.delete(flight);
       if (id !== null) this.#flightOf.delete(id);
     }
+  }
+
+  /** Replies to a peer that does not take them are made one after the other, and none of its calls is read meanwhile. */
+  async #room(): Promise<void> {
+    this.#intake.rest('replies');
+    this.#waitingReplies++;
+    const turn = this.#replies.then(() => this.#outbox.ready());
+    this.#replies = turn;
+    await turn;
+    if (--this.#waitingReplies === 0) this.#intake.goOn('replies');
   }
 
   /** Who waits for it goes on in the order of coming, and nobody who comes meanwhile overtakes. */

@@ -78,12 +78,11 @@ export class Endpoint {
   /** For the `upgrade` event of an HTTP server. */
   readonly upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     socket.on('error', () => socket.destroy());
-    this.#admit(request, head).then(
-      ({ route, visit }) => {
+    this.#admit(request, head)
+      .then(({ route, visit }) => {
         if (!socket.destroyed) this.#accept({ request, socket, head }, route, visit);
-      },
-      (error: unknown) => this.#refuse(socket, error),
-    );
+      })
+      .catch((error: unknown) => this.#refuse(socket, error));
   };
 
   /** Says goodbye to everybody and takes nobody any more; resolves when all are gone. */

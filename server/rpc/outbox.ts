@@ -1,6 +1,7 @@
 // What waits to be sent on one WebSocket, bounded in bytes: who streams waits here, who replies is slowed, who does not read is let go.
 // It never drops a message of an open connection.
 import type { WebSocket } from 'ws';
+import { Intake } from './intake.ts';
 
 /** Streams rest from here on: a second of a fast terminal, and little memory for each of a thousand viewers. */
 const HIGH_BYTES = 1024 * 1024;
@@ -26,13 +27,14 @@ export interface OutboxOptions {
 
 export class Outbox {
   readonly #socket: WebSocket;
+  readonly #intake: Intake;
   readonly #limits: Required<OutboxOptions>;
   #waiting: (() => void)[] = [];
   #stuck: NodeJS.Timeout | null = null;
-  #full = false;
 
-  constructor(socket: WebSocket, options: OutboxOptions = {}) {
+  constructor(socket: WebSocket, options: OutboxOptions = {}, intake = new Intake(socket)) {
     this.#socket = socket;
+    this.#intake = intake;
     this.#limits = {
       highBytes: HIGH_BYTES,
       lowBytes: LOW_BYTES,
@@ -50,27 +52,24 @@ export class Outbox {
     return this.#socket.bufferedAmount;
   }
 
-  /** No further calls are read, since their replies have no room. */
-  get full(): boolean {
-    return this.#full;
-  }
-
   /** Sends text as a text frame, bytes as a binary one; nothing happens on a closed connection. */
   send(data: string | Uint8Array): void {
     if (this.#socket.readyState !== this.#socket.OPEN) return;
     this.#socket.send(data, this.#sent);
     if (this.bytes >= this.#limits.highBytes) this.#watch();
-    if (this.bytes >= this.#limits.fullBytes && !this.#full) {
-      this.#full = true;
-      this.#socket.pause();
-    }
+    // No further calls are read, since their replies have no room.
+    if (this.bytes >= this.#limits.fullBytes) this.#intake.rest('outbox');
+  }
+
+  get hasRoom(): boolean {
+    const { readyState, OPEN, CLOSED } = this.#socket;
+    // On a connection that closes, streams rest until it is closed and they are told.
+    return readyState === CLOSED || (readyState === OPEN && this.bytes < this.#limits.highBytes);
   }
 
   /** Resolves at once below the high mark, else when the low mark is reached or the connection has ended. */
   ready(): Promise<void> {
-    const { readyState, OPEN, CLOSED } = this.#socket;
-    // On a connection that closes, streams rest until it is closed and they are told.
-    if (readyState === CLOSED || (readyState === OPEN && this.bytes < this.#limits.highBytes)) return Promise.resolve();
+    if (this.hasRoom) return Promise.resolve();
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
@@ -83,9 +82,7 @@ export class Outbox {
       return;
     }
     this.#wake();
-    if (!this.#full) return;
-    this.#full = false;
-    this.#socket.resume();
+    this.#intake.goOn('outbox');
   };
 
   #watch(): void {

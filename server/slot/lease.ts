@@ -1,5 +1,5 @@
 // The right to drive a slot. It belongs to whoever knows its resume secret, outlives a lost connection by the grace time, and owns what runs in the slot.
-// It never ends without telling its holder.
+// Only one connection is bound to it at a time.
 import { randomBytes } from 'node:crypto';
 import { Fault } from '../../protocol/fault.ts';
 import type { Network } from '../../protocol/slot.ts';
@@ -43,8 +43,6 @@ export class Lease {
   readonly keys = new KeyTable();
   /** Why it is over; null while it holds. */
   endedBy: string | null = null;
-  /** When the last connection was lost, by the wall clock; null while one is bound. */
-  lostAt: number | null = null;
   #resume = newSecret();
   #holder: Holder | null = null;
   #timer: NodeJS.Timeout | null = null;
@@ -82,7 +80,6 @@ export class Lease {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
     this.#holder = holder;
-    this.lostAt = null;
     if (former !== null && former !== holder) former.close(4409, `${this.slot} was taken over by another connection`);
   }
 
@@ -96,7 +93,6 @@ export class Lease {
   unbind(holder: Holder): void {
     if (this.#holder !== holder || this.ended) return;
     this.#holder = null;
-    this.lostAt = Date.now();
     this.#timer = setTimeout(() => this.#expire(this), this.graceMs);
   }
 

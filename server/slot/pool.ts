@@ -85,7 +85,7 @@ export class Pool {
 
   /** Ends every lease. */
   async close(reason: string): Promise<void> {
-    await Promise.all(this.all().map((slot) => slot.release(reason, true)));
+    await Promise.all(this.all().map((slot) => slot.close(reason)));
   }
 }
 

@@ -63,11 +63,14 @@ export class Slot {
     if (this.state !== 'free' || place === null) throw new Fault('SLOT_BUSY', `${this.name} is ${this.state}.`);
     this.#enter('leased');
     try {
-      this.lease = await this.#newLease(request, place);
+      await this.#inTurn(async () => {
+        this.lease = await this.#newLease(request, place);
+      });
     } catch (error) {
       this.#enter('free');
       throw error;
     }
+    if (this.lease === null) throw new Fault('SHUTTING_DOWN');
     this.#options.changed(this);
     return this.lease;
   }
@@ -75,7 +78,7 @@ export class Slot {
   /** Ends the lease: stops everything, seals the cast and, with reset, empties the place. */
   async release(reason: string, reset: boolean): Promise<void> {
     const { lease } = this;
-    if (lease === null || lease.ended) return;
+    if (lease === null || lease.ended) return await this.#turn;
     lease.end(reason);
     this.#enter('resetting');
     await this.#toFree(async () => {
@@ -85,6 +88,12 @@ export class Slot {
       this.lease = null;
       if (reset && this.#place !== null) await this.#options.keeper.emptyPlace(this.#place);
     });
+  }
+
+  /** Ends the lease, also one that is just being made. */
+  async close(reason: string): Promise<void> {
+    await this.#turn;
+    await this.release(reason, true);
   }
 
   /** Stops everything and empties the place; the lease, if there is one, goes on. A failed slot gets another chance. */
@@ -166,7 +175,8 @@ export class Slot {
       start: (order, commandNetwork) => keeper.startProcess({ place, network: commandNetwork, order }),
       changed,
     });
-    const expire = () => void this.release('expired', true);
+    const expire = () =>
+      void this.release('expired', true).catch((error: unknown) => this.#options.failed(this, error));
     return new Lease({ slot: this.name, cast, label, network, graceMs, log, screen, terminal, commands, expire });
   }
 

@@ -55,7 +55,7 @@ export class Terminal {
   #input: Promise<void> = Promise.resolve();
   #closed = false;
   /** What has to be done before a shell may start. */
-  #held: Promise<unknown> = Promise.resolve();
+  #held: Promise<unknown> | null = null;
   #patterns = 0;
 
   constructor(options: TerminalOptions) {
@@ -148,9 +148,14 @@ export class Terminal {
 
   /** As stop; no shell is started before `work` is done, whoever waits for one. */
   async stopFor(work: () => Promise<void>): Promise<void> {
-    const held = this.stop().then(work);
-    this.#held = held.catch(() => undefined);
-    await held;
+    const done = this.stop().then(work);
+    const held = done.catch(() => undefined);
+    this.#held = held;
+    try {
+      await done;
+    } finally {
+      if (this.#held === held) this.#held = null;
+    }
   }
 
   /** As stop, and no shell is started any more. */
@@ -194,10 +199,7 @@ export class Terminal {
 
   /** The shell, at its first prompt at least. */
   async #ready(): Promise<Shell> {
-    for (let held: unknown = null; held !== this.#held; ) {
-      held = this.#held;
-      await held;
-    }
+    while (this.#held !== null) await this.#held;
     if (this.#closed) throw new Fault('LEASE_LOST');
     if (this.#shell !== null) return this.#shell;
     this.#starting ??= this.#start().finally(() => {

@@ -195,6 +195,13 @@ test('a command or path that does not exist is a result, like in a shell', async
   });
 });
 
+test('what is no base64 is refused instead of being skipped', async () => {
+  const call = client.call('exec.run', { command: 'cat', input: 'not base64 !!', inputEncoding: 'base64' });
+  await expect(call).rejects.toMatchObject({ fault: 'INVALID_PARAMS' });
+  const write = client.call('file.write', { path: 'x', data: 'not base64 !!', encoding: 'base64' });
+  await expect(write).rejects.toMatchObject({ fault: 'INVALID_PARAMS' });
+});
+
 test('an unknown process is PROCESS_NOT_FOUND', async () => {
   await expect(client.call('exec.wait', { process: 'p9999' })).rejects.toMatchObject({ fault: 'PROCESS_NOT_FOUND' });
 });

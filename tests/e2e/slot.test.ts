@@ -247,6 +247,19 @@ test('two acquires sent at once by one connection give it one slot', async () =>
   expect(both.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
 });
 
+test('a lease that was acquired while the former one was being released ends with its connection', async () => {
+  const client = await gateway.client();
+  await client.call('slot.acquire', { slot: 'slot_0' });
+  const [, again] = await Promise.all([
+    client.call('slot.release', {}),
+    client.call('slot.acquire', { slot: 'slot_1', graceMs: 50 }),
+  ]);
+  await client.call('exec.run', { command: 'true' });
+  await client.close();
+  const watcher = await gateway.client();
+  await until('free', async () => (await watcher.call('slot.info', { slot: again.slot })).state === 'free');
+});
+
 test('a connection that was taken over is not listened to, even if it does not say goodbye', async () => {
   const former = await open();
   const acquired = (await ask(former, 1, 'slot.acquire', { slot: 'slot_0' })) as { result: { slot: string } };

@@ -16,7 +16,8 @@ export const environmentOf = (gateway: TestGateway | null): Record<string, strin
   PATH: process.env['PATH'] ?? '',
   HOME: '/nonexistent',
   TERM: 'xterm-256color',
-  ...(gateway === null ? {} : { SLOTCAST_URL: gateway.url, SLOTCAST_DATA_DIR: gateway.dataDir }),
+  SLOTCAST_DATA_DIR: gateway?.dataDir ?? '/nonexistent/slotcast',
+  ...(gateway === null ? {} : { SLOTCAST_URL: gateway.url }),
 });
 
 export function slotcast(gateway: TestGateway | null, ...args: string[]): Run {

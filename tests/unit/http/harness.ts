@@ -87,7 +87,6 @@ export async function startSite(options: SiteOptions = {}): Promise<Site> {
       { state: 'free', viewers: 0, processes: 0 },
     ],
     connections: () => 7,
-    frames: () => 1234,
   });
   const files = new Workspace({ root: workspace, owner: null });
   const app = httpApp({

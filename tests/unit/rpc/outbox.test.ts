@@ -54,10 +54,8 @@ test('a peer that leaves too much is not read until it has caught up', async () 
   const { outbox, server, client } = await pair({ fullBytes: 16 * MIB });
   fill(outbox, client, 16 * MIB);
   expect(server.isPaused).toBe(true);
-  expect(outbox.full).toBe(true);
   client.resume();
   await until(() => !server.isPaused);
-  expect(outbox.full).toBe(false);
 });
 
 test('a peer that takes nothing is let go with 4429, which it learns when it reads on in time', async () => {

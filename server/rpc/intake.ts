@@ -1,0 +1,28 @@
+// Whether a socket is read: it rests as long as anybody has a reason that it should, and only then.
+import type { WebSocket } from 'ws';
+
+/** Sends too fast · has replies that it does not take · its calls hold too much · replies wait for room. */
+export type RestReason = 'rate' | 'outbox' | 'calls' | 'replies';
+
+export class Intake {
+  readonly #socket: Pick<WebSocket, 'pause' | 'resume'>;
+  readonly #reasons = new Set<RestReason>();
+
+  constructor(socket: Pick<WebSocket, 'pause' | 'resume'>) {
+    this.#socket = socket;
+  }
+
+  rest(reason: RestReason): void {
+    this.#reasons.add(reason);
+    this.#socket.pause();
+  }
+
+  /** The reason has gone; another one may still hold. */
+  goOn(reason: RestReason): void {
+    if (this.#reasons.delete(reason) && this.#reasons.size === 0) this.#socket.resume();
+  }
+
+  has(reason: RestReason): boolean {
+    return this.#reasons.has(reason);
+  }
+}
