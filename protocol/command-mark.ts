@@ -35,6 +35,9 @@ export function parseLabel(label: string): CommandMark | null {
   return end === null ? null : parseEnd(end);
 }
 
+/** Whether a marker begins a command: a recording has as many commands as such markers. */
+export const isCommandStart = (label: string): boolean => parseLabel(label)?.kind === 'start';
+
 function parseEnd([, process = '', name, detail, duration]: RegExpExecArray): CommandMark | null {
   const known = outcome.safeParse(name);
   if (!known.success) return null;

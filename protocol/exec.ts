@@ -89,7 +89,7 @@ export const processInfo = z.object({
 });
 export type ProcessInfo = z.infer<typeof processInfo>;
 
-const startFaults = ['SANDBOX_UNAVAILABLE', 'TOO_MANY_PROCESSES', 'KEY_CONFLICT', 'CANCELLED', 'PATH_OUTSIDE'] as const;
+const startFaults = ['SANDBOX_UNAVAILABLE', 'TOO_MANY_PROCESSES', 'KEY_CONFLICT', 'CANCELLED'] as const;
 
 export const execMethods = {
   'exec.run': method({
@@ -140,7 +140,7 @@ export const execMethods = {
       encoding: encoding.default('utf8'),
     }),
     result: z.object({ ...ended, ...output, outcome: z.enum(['running', ...outcome.options]) }),
-    faults: ['PROCESS_NOT_FOUND'],
+    faults: ['PROCESS_NOT_FOUND', 'CANCELLED'],
   }),
   'exec.list': method({
     summary: 'The commands of this lease, running and ended, oldest first.',

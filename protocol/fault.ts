@@ -40,7 +40,7 @@ export const faults = {
     'after',
     'Every slot is in use. Wait for one, or start the gateway with more --slots.',
   ),
-  LEASE_LOST: entry(2004, 409, 'no', 'The lease of this connection has ended: released, expired, reset or taken over.'),
+  LEASE_LOST: entry(2004, 409, 'no', 'The lease of this connection has ended: released, expired or taken over.'),
   SANDBOX_UNAVAILABLE: entry(3001, 503, 'after', 'The sandbox could not start, so nothing ran. See slotcast doctor.'),
   PROCESS_NOT_FOUND: entry(3002, 404, 'no', 'There is no such process in this slot.'),
   STDIN_CLOSED: entry(3003, 409, 'no', "The process has no open stdin. Start it with stdin: 'open'."),

@@ -52,7 +52,7 @@ export const slotMethods = {
       graceMs: z.int().min(0).max(86_400_000).optional().describe('how long the lease outlives its connection'),
     }),
     result: acquired,
-    faults: ['SLOT_NOT_FOUND', 'SLOT_BUSY', 'NO_FREE_SLOT', 'RESUME_GONE', 'SANDBOX_UNAVAILABLE'],
+    faults: ['SLOT_NOT_FOUND', 'SLOT_BUSY', 'NO_FREE_SLOT', 'RESUME_GONE', 'NO_SPACE'],
   }),
   'slot.release': method({
     summary: 'Ends the lease: stops everything in the slot, seals the cast and, unless told not to, empties the slot.',
@@ -69,7 +69,7 @@ export const slotMethods = {
     needs: 'nothing',
     params: z.strictObject({ slot: slotName.optional() }),
     result: empty,
-    faults: ['NOT_BOUND', 'LEASE_LOST', 'SLOT_NOT_FOUND', 'FORBIDDEN'],
+    faults: ['NOT_BOUND', 'LEASE_LOST', 'SLOT_NOT_FOUND', 'SLOT_BUSY', 'FORBIDDEN'],
   }),
   'slot.list': method({
     summary: 'Every slot that the token allows.',
@@ -85,7 +85,7 @@ export const slotMethods = {
     needs: 'nothing',
     params: z.strictObject({ slot: slotName.optional() }),
     result: slotInfo,
-    faults: ['NOT_BOUND', 'SLOT_NOT_FOUND'],
+    faults: ['NOT_BOUND', 'LEASE_LOST', 'SLOT_NOT_FOUND'],
   }),
   'slot.takeover': method({
     summary:

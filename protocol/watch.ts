@@ -40,7 +40,7 @@ export const watchMethods = {
       ...screen,
       gap: gap.optional(),
     }),
-    faults: ['SLOT_NOT_FOUND', 'NOT_BOUND', 'FORBIDDEN'],
+    faults: ['SLOT_NOT_FOUND', 'NOT_BOUND', 'LEASE_LOST'],
   }),
   'watch.stop': method({
     summary: 'Ends a watch.',

@@ -3,10 +3,11 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type CastInfo, castId, type Marker } from '../../protocol/cast.ts';
+import { isCommandStart } from '../../protocol/command-mark.ts';
 import { Fault } from '../../protocol/fault.ts';
 import { type Frame, type NumberedFrame, toFrame } from '../../protocol/frame.ts';
 import { type CastExport, type ExportFormat, exportCast } from './export.ts';
-import { isCommandStart, markersOf } from './marker.ts';
+import { markersOf } from './marker.ts';
 import { noSuchCast } from './recording.ts';
 import { ScreenCache } from './screen-cache.ts';
 import { SeekIndex } from './seek-index.ts';

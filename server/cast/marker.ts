@@ -26,5 +26,3 @@ export function markersOf(marks: readonly Mark[], live: boolean): Marker[] {
 }
 
 const endOf = ({ outcome, exitCode, durationMs }: CommandEnd): Partial<Marker> => ({ outcome, exitCode, durationMs });
-
-export const isCommandStart = (label: string): boolean => parseLabel(label)?.kind === 'start';

@@ -5,7 +5,7 @@ import type { FrameCode, NumberedFrame } from '../../protocol/frame.ts';
 /** Frames kept for cursors; about ten full screens redrawn a second for several seconds. */
 export const RING_BYTES = 2 * 1024 * 1024;
 /** Weight of a frame beside its data, so that a million empty ones are bounded too. */
-const FRAME_BYTES = 64;
+export const FRAME_BYTES = 64;
 
 /** Numbers of frames that are gone, both inclusive. */
 export interface Gap {

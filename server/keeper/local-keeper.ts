@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CastHeader } from '../../protocol/asciicast.ts';
 import { castId } from '../../protocol/cast.ts';
-import { parseLabel } from '../../protocol/command-mark.ts';
+import { isCommandStart } from '../../protocol/command-mark.ts';
 import { Fault } from '../../protocol/fault.ts';
 import type { Capability } from '../../protocol/server.ts';
 import type { Network } from '../../protocol/slot.ts';
@@ -86,7 +86,7 @@ export class LocalKeeper implements Keeper {
     await mkdir(directory, { recursive: true, mode: CASTS_MODE });
     const failed = (err: unknown, file: string): void =>
       this.#tell(err, `the recording ${file} could not be recovered`);
-    const recovered = await recoverCasts(directory, { isCommand, failed });
+    const recovered = await recoverCasts(directory, { isCommand: isCommandStart, failed });
     this.#capabilities = await probe(this.#policy, dataDir, this.#uidBase());
     return recovered;
   }
@@ -117,7 +117,7 @@ export class LocalKeeper implements Keeper {
       header: headerOf(spec, clock.date()),
       clock,
       recordInput,
-      isCommand,
+      isCommand: isCommandStart,
       failed: (error) => this.#tell(error, `the recording ${cast} could not be written`),
     }).catch(asNoSpace);
     this.#logs.set(cast, { log, recorder });
@@ -212,8 +212,6 @@ export function castDirectory(dataDir: string): string {
 export function castPath(dataDir: string, cast: string): string {
   return join(castDirectory(dataDir), `${castId.parse(cast)}.cast`);
 }
-
-const isCommand = (label: string): boolean => parseLabel(label)?.kind === 'start';
 
 function headerOf({ cast, slot, label, cols, rows }: LogSpec, startedAt: number): CastHeader {
   const termType = 'xterm-256color';

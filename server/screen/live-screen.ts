@@ -3,7 +3,7 @@
 import type { NumberedFrame } from '../../protocol/frame.ts';
 import type { TerminalCapture } from '../../protocol/terminal.ts';
 import { type Clock, systemClock, type Timer } from '../keeper/clock.ts';
-import { type FrameLog, RING_BYTES } from '../keeper/frame-log.ts';
+import { FRAME_BYTES, type FrameLog, RING_BYTES } from '../keeper/frame-log.ts';
 import { Emulator, type ScreenModes } from './emulator.ts';
 import { worthFeeding } from './feed.ts';
 import { OutputScan } from './output-scan.ts';
@@ -18,8 +18,6 @@ const SLICE_MS = 8;
 const MAX_BACKLOG_BYTES = RING_BYTES / 2;
 /** The same while somebody watches, so that the next one to come waits a few milliseconds only. */
 const WATCHED_BACKLOG_BYTES = RING_BYTES / 8;
-/** What the ring counts for a frame beside its data. */
-const FRAME_BYTES = 64;
 /** An answer that comes later would be typed into whatever runs by then. */
 const REPLY_WINDOW_MS = 5000;
 

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach } from 'vitest';
 import { CastEncoder, encodeHeader, encodeSeal } from '../../../protocol/asciicast.ts';
+import { isCommandStart } from '../../../protocol/command-mark.ts';
 import type { FrameCode } from '../../../protocol/frame.ts';
 import { Library, type LiveCast } from '../../../server/cast/library.ts';
-import { isCommandStart } from '../../../server/cast/marker.ts';
 
 export type Event = readonly [timeMs: number, code: FrameCode, data: string];
 
