@@ -86,7 +86,7 @@ test('a terminal and markers become a sealed recording that says whose it is', a
   expect(header?.slotcast?.startedAt).toBeGreaterThanOrEqual(before);
   expect(outputOf(items)).toBe('héllo\r\n');
   expect(eventsOf(items)).toContainEqual(['m', 'p1 $ make']);
-  expect(eventsOf(items).at(-1)).toEqual(['x', '4']);
+  expect(eventsOf(items)).toContainEqual(['x', '4']);
   expect(items.at(-1)).toMatchObject({ kind: 'seal', seal: { frames: items.length - 2, commands: 1 } });
   expect(() => log.append('o', 'late')).toThrow('closed');
   await keeper.closeLog('cast_1');
