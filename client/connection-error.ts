@@ -18,7 +18,10 @@ export class UnconfirmedError extends ConnectionError {
   readonly method: string;
 
   constructor(method: string, why: string, code: number | null = null) {
-    super(`${method}: ${why}. It is unknown whether it took effect: look before you repeat it.`, code);
+    super(
+      `${method}: ${why.replace(/\.$/, '')}. It is unknown whether it took effect: look before you repeat it.`,
+      code,
+    );
     this.method = method;
   }
 }
