@@ -22,8 +22,10 @@ const START_MS = 20_000;
 
 /** Starts a command in its own sandbox. Rejects with SANDBOX_UNAVAILABLE when it could not be started; then nothing ran. */
 export async function startProcess(spec: SandboxSpec & { readonly order: ProcessOrder }): Promise<KeptProcess> {
-  const sandbox = startSandbox(spec);
-  const process = new SandboxedProcess(sandbox, spec.order);
+  // Apart: an ended command is remembered with its sandbox, and the order may carry a large input.
+  const { order, ...place } = spec;
+  const sandbox = startSandbox(place);
+  const process = new SandboxedProcess(sandbox, order);
   const tooLong = setTimeout(() => sandbox.destroy(), START_MS);
   try {
     await sandbox.running;
