@@ -23,7 +23,7 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const at = (...path) => join(root, ...path);
 
 /** The folders that make the program, and what decides how they are compiled. */
-const builtFolders = ['protocol', 'client', 'cli', 'server'];
+const builtFolders = ['protocol', 'client', 'cli', 'server', 'web-viewer'];
 const buildSettings = ['tsconfig.json', 'tsconfig.build.json', 'package.json', 'package-lock.json'];
 
 /** What was made before, each with the file that holds the fingerprint of what it was made from. */
@@ -70,7 +70,7 @@ function packagesFingerprint() {
 function sourcesFingerprint() {
   const sources = builtFolders.flatMap((folder) =>
     readdirSync(at(folder), { recursive: true, encoding: 'utf8' })
-      .filter((name) => /\.[cm]?tsx?$/.test(name))
+      .filter((name) => /\.([cm]?tsx?|css|html|svg|json)$/.test(name))
       .sort()
       .map((name) => at(folder, name)),
   );
@@ -112,10 +112,9 @@ function cacheFlags() {
 function build() {
   say('building');
   for (const folder of builtFolders) rmSync(at('dist', folder), { recursive: true, force: true });
-  run(
-    [process.execPath, at('node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json'],
-    'the build failed',
-  );
+  const node = (...args) => run([process.execPath, ...args], 'the build failed');
+  node(at('node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json');
+  node(at('node_modules', 'vite', 'bin', 'vite.js'), 'build', '--config', 'web-viewer/vite.config.ts');
 }
 
 function run([program, ...args], complaint) {

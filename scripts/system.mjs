@@ -17,6 +17,7 @@ export const forSlots = {
 export const forTests = {
   ...forSlots,
   asciinema: 'asciinema',
+  chromium: 'chromium',
   git: 'git',
   htop: 'htop',
   less: 'less',

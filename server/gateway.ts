@@ -40,6 +40,10 @@ import { version } from './version.ts';
 
 /** Without these nothing can run, so the gateway is not ready. */
 const REQUIRED = ['sandbox', 'seccomp'];
+/** The built page: beside the built server; from the sources it is below dist/ too. */
+const PAGE_DIR = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? '../dist/web-viewer/' : '../web-viewer/', import.meta.url),
+);
 
 export interface Shortcoming {
   readonly name: string;
@@ -192,6 +196,7 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
     gate,
     log,
     routes: [
+      pageRoutes(await readPageFiles(PAGE_DIR)),
       healthRoutes({
         capabilities: () => keeper.capabilities(),
         required: sandboxed ? REQUIRED : [],
@@ -202,7 +207,6 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
       fileRoutes({ gate, workspace: (slot) => pool.get(slot).workspace }),
       sessionRoutes({ gate, tokens, tickets: new Tickets() }),
       tokenRoutes({ gate, tokens }),
-      pageRoutes(await readPageFiles(fileURLToPath(new URL('../web-viewer/', import.meta.url)))),
     ],
   });
   await pool.open();

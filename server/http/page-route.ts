@@ -2,11 +2,16 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { extname, join, relative, sep } from 'node:path';
-import { Hono } from 'hono';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
+import { Hono, type Next } from 'hono';
+import { accepts } from 'hono/accepts';
 import type { HttpContext, HttpEnv } from './env.ts';
 
 export interface PageFile {
   readonly content: Uint8Array<ArrayBuffer>;
+  /** The same by gzip; null where that saves nothing. */
+  readonly gzipped: Uint8Array<ArrayBuffer> | null;
   readonly mime: string;
   readonly etag: string;
   /** The name changes with the content. */
@@ -29,6 +34,8 @@ const mimes: Readonly<Record<string, string>> = {
   '.txt': 'text/plain; charset=utf-8',
 };
 
+const compress = promisify(gzip);
+
 const WITHOUT_PAGE = `This is slotcast, a session gateway for agents.
 
   /ws        WebSocket, JSON-RPC 2.0, subprotocol slotcast.v1
@@ -49,17 +56,29 @@ export async function readPageFiles(dir: string): Promise<PageFiles> {
     const path = `/${relative(dir, file).split(sep).join('/')}`;
     const mime = mimes[extname(file)] ?? 'application/octet-stream';
     const etag = `"${createHash('sha256').update(content).digest('base64url')}"`;
-    return [path, { content, mime, etag, immutable: path.startsWith('/assets/') }];
+    const gzipped = new Uint8Array(await compress(content));
+    const saves = gzipped.length < content.length;
+    return [path, { content, gzipped: saves ? gzipped : null, mime, etag, immutable: path.startsWith('/assets/') }];
   };
   return new Map(await Promise.all(files.map(read)));
 }
 
+/** Addresses inside the page, which somebody opens or reloads; it reads them itself. */
+const views = ['/casts', '/cast/:cast', '/slot/:slot'];
+
+/** Goes before the other routes: a browser that is sent to /casts gets the page, every program the list. */
 export function pageRoutes(files: PageFiles): Hono<HttpEnv> {
   const app = new Hono<HttpEnv>();
   const index = files.get('/index.html');
   app.get('/', (c) => (index === undefined ? c.text(WITHOUT_PAGE) : send(c, index)));
+  const view = async (c: HttpContext, next: Next): Promise<Response | undefined> => {
+    if (index !== undefined && (c.req.header('accept') ?? '').includes('text/html')) return send(c, index);
+    await next();
+    return undefined;
+  };
+  for (const path of views) app.get(path, view);
   app.get('*', async (c, next) => {
-    const file = files.get(c.req.path) ?? (isPageView(c) ? index : undefined);
+    const file = files.get(c.req.path);
     if (file !== undefined) return send(c, file);
     await next();
     return undefined;
@@ -67,13 +86,11 @@ export function pageRoutes(files: PageFiles): Hono<HttpEnv> {
   return app;
 }
 
-/** An address inside the page that somebody opens or reloads. */
-const isPageView = (c: HttpContext): boolean =>
-  (c.req.header('accept') ?? '').includes('text/html') && extname(c.req.path) === '';
-
-function send(c: HttpContext, { content, mime, etag, immutable }: PageFile): Response {
+function send(c: HttpContext, { content, gzipped, mime, etag, immutable }: PageFile): Response {
   const cacheControl = immutable ? 'public, max-age=31536000, immutable' : 'no-cache';
-  const headers = { 'content-type': mime, etag, 'cache-control': cacheControl };
+  const headers = { 'content-type': mime, etag, 'cache-control': cacheControl, vary: 'accept-encoding' };
   if (c.req.header('if-none-match') === etag) return c.body(null, 304, headers);
-  return c.body(content, 200, headers);
+  const encoding = accepts(c, { header: 'Accept-Encoding', supports: ['gzip', 'identity'], default: 'identity' });
+  if (gzipped === null || encoding !== 'gzip') return c.body(content, 200, headers);
+  return c.body(gzipped, 200, { ...headers, 'content-encoding': 'gzip' });
 }

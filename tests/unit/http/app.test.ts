@@ -204,7 +204,8 @@ describe('the page', () => {
     const pageDir = await mkdtemp(join(tmpdir(), 'slotcast-page-'));
     await mkdir(join(pageDir, 'assets'));
     await writeFile(join(pageDir, 'index.html'), '<title>slotcast</title>');
-    await writeFile(join(pageDir, 'assets', 'app-1a2b.js'), 'start();');
+    const code = 'start();'.repeat(100);
+    await writeFile(join(pageDir, 'assets', 'app-1a2b.js'), code);
     const site = await start({ pageDir });
     await rm(pageDir, { recursive: true });
     const page = await site.ask('/', { token: null });
@@ -218,10 +219,15 @@ describe('the page', () => {
       'content-type': 'text/javascript; charset=utf-8',
       'cache-control': 'public, max-age=31536000, immutable',
     });
+    expect([script.text, script.headers['content-encoding']]).toEqual([code, undefined]);
+    const packed = await fetch(`http://127.0.0.1:${site.port}/assets/app-1a2b.js`, {
+      headers: { 'accept-encoding': 'gzip, br' },
+    });
+    expect([await packed.text(), packed.headers.get('content-encoding')]).toEqual([code, 'gzip']);
     const again = await site.ask('/', { headers: { 'if-none-match': String(page.headers.etag) } });
     expect([again.status, again.text]).toEqual([304, '']);
-    expect((await site.ask('/watch/slot_1', { headers: { accept: 'text/html,*/*' } })).text).toBe(page.text);
-    expect((await site.ask('/watch/slot_1')).status).toBe(404);
+    expect((await site.ask('/slot/slot_1', { headers: { accept: 'text/html,*/*' } })).text).toBe(page.text);
+    expect((await site.ask('/slot/slot_1')).status).toBe(404);
     expect((await site.ask('/assets/none.js', { headers: { accept: 'text/html' } })).status).toBe(404);
   });
 });

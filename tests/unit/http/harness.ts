@@ -94,6 +94,7 @@ export async function startSite(options: SiteOptions = {}): Promise<Site> {
     log,
     routes: [
       ...(options.more === undefined ? [] : [options.more]),
+      pageRoutes(await readPageFiles(options.pageDir ?? join(dataDir, 'no-page'))),
       healthRoutes({
         capabilities: options.capabilities ?? works,
         required: ['sandbox'],
@@ -111,7 +112,6 @@ export async function startSite(options: SiteOptions = {}): Promise<Site> {
         },
         ...(options.maxUploadBytes === undefined ? {} : { maxUploadBytes: options.maxUploadBytes }),
       }),
-      pageRoutes(await readPageFiles(options.pageDir ?? join(dataDir, 'no-page'))),
     ],
   });
   const endpoint = options.endpoint?.(gate);

@@ -1,0 +1,87 @@
+// Driving a slot's terminal by xterm.js: takes the lease over, shows the watch, sends what is typed and nothing else, and gives the lease back.
+import type { Client, Params, Slot, Watch } from '../../../client/index.ts';
+import { type KeyTerminal, openKeyTerminal } from './key-terminal.ts';
+
+export interface Drive {
+  /** Idempotent. */
+  giveBack(): Promise<void>;
+}
+
+export interface DriveOptions {
+  readonly client: Promise<Client>;
+  readonly place: HTMLElement;
+  readonly by: Params<'slot.takeover'>;
+  /** It is over without having been given back. */
+  readonly lost: (error: Error) => void;
+}
+
+/** Rejects with the gateway's Fault when it refuses. */
+export async function openDrive({ client: coming, place, by, lost }: DriveOptions): Promise<Drive> {
+  const client = await coming;
+  const slot = await client.takeover(by);
+  const typed = new TypedText(slot, lost);
+  const terminal = await openKeyTerminal(place, (text) => typed.push(text));
+  const watch = await slot.watch();
+  const stopListening = client.on('lost', ({ fault }) => lost(fault));
+  void show(watch, terminal).then(
+    () => lost(new Error('The lease has ended.')),
+    (error: unknown) => lost(error instanceof Error ? error : new Error(String(error))),
+  );
+  let isOver = false;
+  return {
+    giveBack: async () => {
+      if (isOver) return;
+      isOver = true;
+      stopListening();
+      terminal.close();
+      await watch.close();
+      await client.call('slot.giveback');
+    },
+  };
+}
+
+async function show(watch: Watch, terminal: KeyTerminal): Promise<void> {
+  for await (const event of watch) {
+    if (event.kind === 'end') return;
+    if (event.kind !== 'frames') {
+      terminal.reset(event);
+      continue;
+    }
+    for (const [, code, data] of event.frames) {
+      if (code === 'o') await terminal.write(data);
+      else if (code === 'r') terminal.resize(data);
+    }
+  }
+}
+
+/** Keys in the order in which they were pressed: the next ones go when those before have arrived. */
+class TypedText {
+  readonly #slot: Slot;
+  readonly #lost: (error: Error) => void;
+  #waiting = '';
+  #isSending = false;
+
+  constructor(slot: Slot, lost: (error: Error) => void) {
+    this.#slot = slot;
+    this.#lost = lost;
+  }
+
+  push(text: string): void {
+    this.#waiting += text;
+    if (!this.#isSending) void this.#send();
+  }
+
+  async #send(): Promise<void> {
+    this.#isSending = true;
+    try {
+      while (this.#waiting !== '') {
+        const text = this.#waiting;
+        this.#waiting = '';
+        await this.#slot.terminal.write(text);
+      }
+    } catch (error) {
+      this.#lost(error instanceof Error ? error : new Error(String(error)));
+    }
+    this.#isSending = false;
+  }
+}
