@@ -101,11 +101,11 @@ export function slotcast(done: (exitCode: number) => void): Command {
 /** Options of the commands that drive a slot. */
 const drives = (command: Command): Command =>
   command
-    .option('--takeover', 'drives a slot in use instead of its holder')
+    .option('--takeover', 'drives a slot in use instead of its holder, and gives it back afterwards')
     .option('--keep', 'leaves the files in the slot afterwards')
     .option('--label <label>', 'names the lease for others; an agent takes over by it');
 
 const HELP = `
 Between the options and a command stands --: slotcast exec new -- ls -l
-SLOT is slot_0, slot_1, … or "new" for any free one, which is given back empty afterwards.
+SLOT is slot_0, slot_1, … or "new" for any free one, which is released and emptied afterwards.
 The token is taken from SLOTCAST_TOKEN, or from the file "token" in the data directory of a gateway on this host.`;

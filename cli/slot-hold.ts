@@ -1,4 +1,5 @@
-// Which slot a command drives, and what becomes of it afterwards: one that was free is given back empty; one in use is never taken silently.
+// Which slot a command drives, and what becomes of it afterwards: one that was free is left empty, one that was taken over goes back to its
+// holder; one in use is never taken silently.
 import { type Client, Fault, type Slot } from '../client/index.ts';
 import { Complaint } from './complaint.ts';
 
@@ -15,30 +16,40 @@ const ANY = 'new';
 
 export interface Held {
   readonly slot: Slot;
-  /** Gives the slot back, and tells what became of it; idempotent. */
+  /** Lets go of the slot, and tells what became of it; idempotent. */
   release(): Promise<string>;
 }
 
 export async function holdSlot(client: Client, name: string, options: HoldOptions): Promise<Held> {
-  const slot = await take(client, name, options);
+  const { slot, isTaken } = await take(client, name, options);
   const { keep = false } = options;
   return {
     slot,
     release: async () => {
+      if (isTaken) {
+        await slot.giveBack();
+        return `${slot.name} was given back`;
+      }
       await slot.release({ reset: !keep });
       return keep ? `${slot.name} was released, its files are kept` : `${slot.name} was released and emptied`;
     },
   };
 }
 
-async function take(client: Client, name: string, { takeover = false, label }: HoldOptions): Promise<Slot> {
+interface Taken {
+  readonly slot: Slot;
+  /** From somebody who goes on with it afterwards. */
+  readonly isTaken: boolean;
+}
+
+async function take(client: Client, name: string, { takeover = false, label }: HoldOptions): Promise<Taken> {
   const labelled = label === undefined ? {} : { label };
-  if (name === ANY) return await client.acquire(labelled);
+  if (name === ANY) return { slot: await client.acquire(labelled), isTaken: false };
   try {
-    return await client.acquire({ slot: name, ...labelled });
+    return { slot: await client.acquire({ slot: name, ...labelled }), isTaken: false };
   } catch (error) {
     if (!(error instanceof Fault) || error.fault !== 'SLOT_BUSY') throw error;
-    if (takeover) return await client.takeover({ slot: name, ...labelled });
+    if (takeover) return { slot: await client.takeover({ slot: name, ...labelled }), isTaken: true };
     throw await busy(client, name, error);
   }
 }

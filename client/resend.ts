@@ -9,6 +9,7 @@ const repeatable: ReadonlySet<MethodName> = new Set<MethodName>([
   'slot.info',
   // Sent again only after a resume, which means that the lease has not ended.
   'slot.release',
+  'slot.giveback',
   'exec.wait',
   'exec.list',
   'terminal.start',
@@ -45,4 +46,13 @@ export function withKey<P extends object>(method: MethodName, params: P, newKey:
 
 /** Whether the call means the slot that the connection drives. */
 export const drivesSlot = (method: string): boolean =>
-  /^(exec|terminal|file|artifact)\./.test(method) || method === 'slot.release';
+  /^(exec|terminal|file|artifact)\./.test(method) || endsHold(method);
+
+/** Afterwards the connection drives nothing: when the lease is gone, it has done its work. */
+export const endsHold = (method: string): boolean => method === 'slot.release' || method === 'slot.giveback';
+
+/** As `drivesSlot`, also for calls that mean the driven slot only when they name none. */
+export const needsHold = (method: string, params: object): boolean =>
+  drivesSlot(method) || (unnamed.has(method) && !('slot' in params && params.slot !== undefined));
+
+const unnamed: ReadonlySet<string> = new Set<MethodName>(['slot.reset', 'slot.info', 'watch.start']);

@@ -5,7 +5,7 @@ import { encodeBatch, encodeNotification, encodeRequest, MAX_BATCH, parseOutgoin
 import { Fault } from '../protocol/fault.ts';
 import { ConnectionError, UnconfirmedError } from './connection-error.ts';
 import { faultOfError } from './refusal.ts';
-import { drivesSlot, isRepeatable, mayResend } from './resend.ts';
+import { drivesSlot, endsHold, isRepeatable, mayResend, needsHold } from './resend.ts';
 
 export interface CallOptions {
   /** Aborting it cancels the call: it ends with the fault CANCELLED, and what it started is stopped. */
@@ -58,6 +58,7 @@ interface Pending {
   readonly text: string;
   readonly mayResend: boolean;
   readonly isFirst: boolean;
+  readonly needsHold: boolean;
   /** On the present connection. */
   isSent: boolean;
   /** On this or an earlier one. */
@@ -74,6 +75,8 @@ export class Rpc {
   readonly #unsent = new Set<Pending>();
   #send: ((text: string) => void) | null = null;
   #isReady = false;
+  /** Whether the slot is driven by somebody else for now: what means it waits. */
+  #isHeldBack = false;
   #ended: Error | null = null;
   #lastId = 0;
 
@@ -101,9 +104,10 @@ export class Rpc {
     this.#send = send;
   }
 
-  /** Sends what waited. */
-  ready(): void {
+  /** Sends what waited; but for what means the slot while that is driven by somebody else. */
+  ready({ withSlot = true }: { readonly withSlot?: boolean } = {}): void {
     this.#isReady = true;
+    this.#isHeldBack = !withSlot;
     this.#flush();
   }
 
@@ -125,7 +129,7 @@ export class Rpc {
   loseSlot(fault: Fault): void {
     for (const pending of this.#unsent) {
       if (!drivesSlot(pending.method)) continue;
-      if (pending.method === 'slot.release' && pending.wasSent) pending.resolve({});
+      if (endsHold(pending.method) && pending.wasSent) pending.resolve({});
       else pending.reject(fault);
     }
   }
@@ -178,6 +182,7 @@ export class Rpc {
         text: encodeRequest(id, method, params),
         mayResend: mayResend(method, params),
         isFirst,
+        needsHold: needsHold(method, params),
         isSent: false,
         wasSent: false,
         resolve: (result) => {
@@ -199,7 +204,7 @@ export class Rpc {
   #flush(): void {
     if (this.#send === null) return;
     for (const pending of this.#unsent) {
-      if (!this.#isReady && !pending.isFirst) continue;
+      if (!this.#maySend(pending)) continue;
       this.#mark(pending);
       this.#send(pending.text);
     }
@@ -207,12 +212,16 @@ export class Rpc {
 
   #flushAsBatch(): void {
     if (this.#send === null || !this.#isReady) return;
-    const waiting = [...this.#unsent];
+    const waiting = [...this.#unsent].filter((pending) => this.#maySend(pending));
     for (let from = 0; from < waiting.length; from += MAX_BATCH) {
       const part = waiting.slice(from, from + MAX_BATCH);
       for (const pending of part) this.#mark(pending);
       this.#send(encodeBatch(part.map(({ text }) => text)));
     }
+  }
+
+  #maySend({ isFirst, needsHold }: Pending): boolean {
+    return isFirst || (this.#isReady && !(needsHold && this.#isHeldBack));
   }
 
   #mark(pending: Pending): void {

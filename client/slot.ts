@@ -94,6 +94,13 @@ export class Slot {
     this.#end(new Fault('LEASE_LOST', `${this.name} was released.`));
   }
 
+  /** Ends a take-over: whoever held the lease before goes on. Once it is over this does nothing. */
+  async giveBack(): Promise<void> {
+    if (this.#ended !== null) return;
+    await this.#call('slot.giveback', {});
+    this.#end(new Fault('LEASE_LOST', `${this.name} was given back.`));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.release().catch((error: unknown) => {
       // A lease that is lost, or a gateway that is gone, can't be given back: that must not hide the error that led here.

@@ -18,6 +18,7 @@ export const slotInfo = z.object({
   terminal: z.object({ cols, rows, title: z.string() }).nullable(),
   network,
   connected: z.boolean().describe('whether the connection of the lease is open'),
+  takenOver: z.boolean().describe('whether somebody drives it who took it over and has not given it back'),
   reason: z.string().optional().describe('why the slot failed'),
 });
 export type SlotInfo = z.infer<typeof slotInfo>;
@@ -98,6 +99,15 @@ export const slotMethods = {
     }),
     result: acquired,
     faults: ['SLOT_NOT_FOUND', 'SLOT_BUSY', 'FORBIDDEN'],
+  }),
+  'slot.giveback': method({
+    summary:
+      'Ends a take-over: the resume secret of the lease counts again, this one is void, and this connection drives nothing.',
+    role: 'agent',
+    needs: 'slot',
+    params: empty,
+    result: empty,
+    faults: ['INVALID_REQUEST'],
   }),
 } as const;
 

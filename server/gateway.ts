@@ -45,6 +45,12 @@ const PAGE_DIR = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? '../dist/web-viewer/' : '../web-viewer/', import.meta.url),
 );
 
+/**
+ * Who took a slot over and is away for longer gives it back: a page that is loaded again is there within seconds, and behind a tab that was
+ * closed the owner waits. Never more than the operator gives to those who say nothing.
+ */
+const TAKEOVER_GRACE_MS = 10_000;
+
 export interface Shortcoming {
   readonly name: string;
   readonly detail: string;
@@ -162,6 +168,7 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
     count: config.slots,
     network,
     maxProcesses,
+    takeoverGraceMs: Math.min(TAKEOVER_GRACE_MS, graceMs),
     failed: (slot, error) => log.error({ slot: slot.name, err: error }, 'slot failed'),
   });
   const library = new Library({ dir: castDirectory(config.dataDir), live: (cast) => liveCast(pool, keeper, cast) });

@@ -54,7 +54,7 @@ export function execHandlers({ pool, followers, sandboxed }: ExecMethodParts): E
           throw new Fault('CANCELLED');
         }
         // After the reply, so that the caller knows the name before the first output comes.
-        setImmediate(() => followers.follow(peer, command));
+        setImmediate(() => peer.lease === lease && followers.follow(peer, command));
         return { process: command.id };
       });
     },

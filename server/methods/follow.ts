@@ -13,8 +13,9 @@ const FROM_START: Offsets = { stdout: 0, stderr: 0 };
 export class Followers {
   readonly #sandboxed: boolean;
   readonly #open = new WeakMap<Peer, Map<string, Subscription>>();
-  /** Commands whose end was sent to a connection that was open then. */
+  /** Commands whose end was sent to a connection that was open then, to the owner of the lease and to who took it over. */
   readonly #told = new WeakSet<Command>();
+  readonly #toldTaker = new WeakSet<Command>();
 
   constructor(sandboxed: boolean) {
     this.#sandboxed = sandboxed;
@@ -35,7 +36,8 @@ export class Followers {
     void command.process.ended.then(async () => {
       open.delete(command.id);
       if (this.#open.get(peer) !== open) return;
-      this.#told.add(command);
+      // Who takes over hears of the owner's commands, which the owner is still to be told of.
+      (peer.lease?.takenOver ? this.#toldTaker : this.#told).add(command);
       for (const stream of ['stdout', 'stderr'] as const) await send(stream, cutters[stream].rest());
       if (command.notified) await peer.notify('exec.exit', exitOf(command, this.#sandboxed));
     });
@@ -46,9 +48,17 @@ export class Followers {
     for (const command of lease.commands.all()) {
       const named = Object.hasOwn(received, command.id);
       if (!command.notified && !command.stream) continue;
-      if (this.#told.has(command) && !named) continue;
+      const wasTold = this.#told.has(command) || (lease.takenOver && this.#toldTaker.has(command));
+      if (wasTold && !named) continue;
       this.follow(peer, command, named ? received[command.id] : FROM_START);
     }
+  }
+
+  /** Tells this peer nothing more: it has given its slot back. */
+  leave(peer: Peer): void {
+    const open = this.#open.get(peer);
+    this.#open.delete(peer);
+    for (const subscription of open?.values() ?? []) subscription.close();
   }
 
   #openOf(peer: Peer): Map<string, Subscription> {

@@ -18,7 +18,7 @@ export interface SlotMethodParts {
 
 type SlotHandlers = Pick<
   Handlers,
-  'slot.acquire' | 'slot.release' | 'slot.reset' | 'slot.list' | 'slot.info' | 'slot.takeover'
+  'slot.acquire' | 'slot.release' | 'slot.reset' | 'slot.list' | 'slot.info' | 'slot.takeover' | 'slot.giveback'
 >;
 
 export function slotHandlers(parts: SlotMethodParts): SlotHandlers {
@@ -100,6 +100,13 @@ export function slotHandlers(parts: SlotMethodParts): SlotHandlers {
       const acquired = bind(lease, peer, true);
       followers.resume(peer, lease, {});
       return acquired;
+    },
+
+    'slot.giveback': async (_call, { peer }) => {
+      boundLease(peer).giveBack();
+      peer.lease = null;
+      followers.leave(peer);
+      return {};
     },
   };
 }

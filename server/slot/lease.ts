@@ -1,5 +1,5 @@
 // The right to drive a slot. It belongs to whoever knows its resume secret, outlives a lost connection by the grace time, and owns what runs in the slot.
-// Only one connection is bound to it at a time.
+// Only one connection is bound to it at a time. Who takes it over drives it until it is given back: then its owner's secret counts again.
 import { randomBytes } from 'node:crypto';
 import { Fault } from '../../protocol/fault.ts';
 import type { Network } from '../../protocol/slot.ts';
@@ -21,10 +21,14 @@ export interface LeaseParts {
   readonly label: string | null;
   readonly network: Network;
   readonly graceMs: number;
+  /** How long who took it over may be away before it is given back. */
+  readonly takeoverGraceMs: number;
   readonly log: FrameLog;
   readonly screen: LiveScreen;
   readonly terminal: Terminal;
   readonly commands: CommandTable;
+  /** Told of who drives, and whether anybody does. */
+  readonly changed: () => void;
   /** Called when the grace time is over. */
   readonly expire: (lease: Lease) => void;
 }
@@ -35,7 +39,6 @@ export class Lease {
   readonly cast: string;
   readonly label: string | null;
   readonly network: Network;
-  readonly graceMs: number;
   readonly log: FrameLog;
   readonly screen: LiveScreen;
   readonly terminal: Terminal;
@@ -44,8 +47,13 @@ export class Lease {
   /** Why it is over; null while it holds. */
   endedBy: string | null = null;
   #resume = newSecret();
+  /** The owner's secret, kept aside while somebody else drives. */
+  #owner: string | null = null;
   #holder: Holder | null = null;
   #timer: NodeJS.Timeout | null = null;
+  readonly #graceMs: number;
+  readonly #takeoverGraceMs: number;
+  readonly #changed: () => void;
   readonly #expire: (lease: Lease) => void;
 
   constructor(parts: LeaseParts) {
@@ -53,11 +61,13 @@ export class Lease {
     this.cast = parts.cast;
     this.label = parts.label;
     this.network = parts.network;
-    this.graceMs = parts.graceMs;
     this.log = parts.log;
     this.screen = parts.screen;
     this.terminal = parts.terminal;
     this.commands = parts.commands;
+    this.#graceMs = parts.graceMs;
+    this.#takeoverGraceMs = parts.takeoverGraceMs;
+    this.#changed = parts.changed;
     this.#expire = parts.expire;
   }
 
@@ -65,8 +75,23 @@ export class Lease {
     return this.endedBy !== null;
   }
 
+  /** The secret of who drives. */
   get resume(): string {
     return this.#resume;
+  }
+
+  /** The secret that counts again once the lease is given back; null while its owner drives. */
+  get ownerResume(): string | null {
+    return this.#owner;
+  }
+
+  get takenOver(): boolean {
+    return this.#owner !== null;
+  }
+
+  /** How long who drives may be away. */
+  get graceMs(): number {
+    return this.takenOver ? this.#takeoverGraceMs : this.#graceMs;
   }
 
   get holder(): Holder | null {
@@ -77,32 +102,64 @@ export class Lease {
   bind(holder: Holder): void {
     if (this.ended) throw new Fault('LEASE_LOST');
     const former = this.#holder;
-    if (this.#timer) clearTimeout(this.#timer);
-    this.#timer = null;
+    this.#stopTimer();
     this.#holder = holder;
+    this.#changed();
     if (former !== null && former !== holder) former.close(4409, `${this.slot} was taken over by another connection`);
   }
 
-  /** Another party drives from now on: the former secret is worth nothing any more. */
+  /** Another party drives from now on; the owner's secret is kept aside, that of one who took over before is void. */
   takeOver(holder: Holder): void {
+    if (this.ended) throw new Fault('LEASE_LOST');
+    this.#owner ??= this.#resume;
     this.#resume = newSecret();
+    this.#mark('taken over');
     this.bind(holder);
+  }
+
+  /** The owner's secret counts again, and the owner has the grace time to come back. INVALID_REQUEST when the owner drives. */
+  giveBack(): void {
+    if (this.ended) throw new Fault('LEASE_LOST');
+    if (this.#owner === null) {
+      throw new Fault('INVALID_REQUEST', `${this.slot} was not taken over. Release it, or close the connection.`);
+    }
+    this.#resume = this.#owner;
+    this.#owner = null;
+    this.#holder = null;
+    this.#mark('given back');
+    this.#awaitHolder();
+    this.#changed();
   }
 
   /** The connection is gone; the lease waits for a resume. */
   unbind(holder: Holder): void {
     if (this.#holder !== holder || this.ended) return;
     this.#holder = null;
-    this.#timer = setTimeout(() => this.#expire(this), this.graceMs);
+    this.#awaitHolder();
+    this.#changed();
   }
 
   /** No call gets through after it. */
   end(reason: string): void {
     if (this.ended) return;
     this.endedBy = reason;
+    this.#stopTimer();
+    this.#holder = null;
+  }
+
+  #awaitHolder(): void {
+    this.#stopTimer();
+    const late = this.takenOver ? () => this.giveBack() : () => this.#expire(this);
+    this.#timer = setTimeout(late, this.graceMs);
+  }
+
+  #stopTimer(): void {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
-    this.#holder = null;
+  }
+
+  #mark(label: string): void {
+    if (!this.log.closed) this.log.append('m', label);
   }
 }
 

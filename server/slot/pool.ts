@@ -11,6 +11,8 @@ export interface PoolOptions {
   readonly count: number;
   readonly network: 'none' | 'host';
   readonly maxProcesses: number;
+  /** How long who took a lease over may be away before it is given back. */
+  readonly takeoverGraceMs: number;
   readonly failed: (slot: Slot, error: unknown) => void;
 }
 
@@ -19,13 +21,13 @@ export class Pool {
   readonly #listeners = new Set<(slot: Slot) => void>();
 
   constructor(options: PoolOptions) {
-    const { keeper, network, maxProcesses, failed } = options;
+    const { keeper, network, maxProcesses, takeoverGraceMs, failed } = options;
     const changed = (slot: Slot): void => {
       for (const listener of this.#listeners) listener(slot);
     };
     const names = Array.from({ length: options.count }, (_, index) => `slot_${index}`);
     this.#slots = new Map(
-      names.map((name) => [name, new Slot({ name, keeper, network, maxProcesses, changed, failed })]),
+      names.map((name) => [name, new Slot({ name, keeper, network, maxProcesses, takeoverGraceMs, changed, failed })]),
     );
   }
 
@@ -64,13 +66,21 @@ export class Pool {
     return lease;
   }
 
-  /** Binds the holder to the lease that this secret belongs to; `only`: the one slot that the holder may drive. */
+  /**
+   * Binds the holder to the lease that this secret belongs to; `only`: the one slot that the holder may drive. SLOT_BUSY with `takenOver` for
+   * its owner while somebody else drives it.
+   */
   resume(secret: string, only: string | null, holder: Holder): Lease {
-    const lease = this.all()
-      .filter(({ name }) => only === null || only === name)
-      .map((slot) => slot.lease)
-      .find((candidate) => candidate !== null && !candidate.ended && sameText(candidate.resume, secret));
-    if (lease === null || lease === undefined) {
+    const leases = this.all().flatMap(({ name, lease }) =>
+      lease === null || lease.ended || (only !== null && only !== name) ? [] : [lease],
+    );
+    const waiting = leases.find(({ ownerResume }) => ownerResume !== null && sameText(ownerResume, secret));
+    if (waiting !== undefined) {
+      const message = `A person has taken ${waiting.slot} over and drives it now. It is given back later: try again.`;
+      throw new Fault('SLOT_BUSY', message, { takenOver: true });
+    }
+    const lease = leases.find((candidate) => sameText(candidate.resume, secret));
+    if (lease === undefined) {
       throw new Fault('RESUME_GONE', 'That lease has ended: released, expired or taken over. Acquire a slot anew.');
     }
     lease.bind(holder);

@@ -16,6 +16,8 @@ export interface SlotOptions {
   /** The most that the operator allows. */
   readonly network: Network;
   readonly maxProcesses: number;
+  /** How long who took the lease over may be away before it is given back. */
+  readonly takeoverGraceMs: number;
   /** Told of everything that slot.list shows. */
   readonly changed: (slot: Slot) => void;
   /** Told of what went wrong with the slot itself. */
@@ -157,12 +159,13 @@ export class Slot {
       terminal: lease?.terminal.info() ?? null,
       network: lease?.network ?? this.#options.network,
       connected: lease !== null && lease.holder !== null,
+      takenOver: lease?.takenOver ?? false,
       ...(this.#reason === null ? {} : { reason: this.#reason }),
     };
   }
 
   async #newLease(request: LeaseRequest, place: SlotPlace): Promise<Lease> {
-    const { keeper } = this.#options;
+    const { keeper, takeoverGraceMs } = this.#options;
     const { label, network, graceMs } = request;
     const cast = newCastId();
     const changed = () => this.#options.changed(this);
@@ -177,7 +180,8 @@ export class Slot {
     });
     const expire = () =>
       void this.release('expired', true).catch((error: unknown) => this.#options.failed(this, error));
-    return new Lease({ slot: this.name, cast, label, network, graceMs, log, screen, terminal, commands, expire });
+    const parts = { slot: this.name, cast, label, network, graceMs, takeoverGraceMs, changed, expire };
+    return new Lease({ ...parts, log, screen, terminal, commands });
   }
 
   /** Does the work in turn; the slot is free after it, or failed with the reason. */

@@ -152,7 +152,10 @@ test('takeover closes the former connection with 4409 and keeps what runs', asyn
   expect(await closed).toBe(4409);
   expect((await person.call('terminal.run', { command: 'echo $x' })).output).toBe('kept\n');
   const third = await gateway.client();
-  await expect(third.call('slot.acquire', { resume })).rejects.toMatchObject({ fault: 'RESUME_GONE' });
+  await expect(third.call('slot.acquire', { resume })).rejects.toMatchObject({
+    fault: 'SLOT_BUSY',
+    data: { retry: 'after', takenOver: true },
+  });
 });
 
 test('the network is what the operator set and can only be narrowed', async () => {

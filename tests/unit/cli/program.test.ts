@@ -68,17 +68,18 @@ test('a reader who leaves ends the command and frees the slot without a word', a
   await until('the slot to be free', async () => (await states()).every((state) => state === 'free'));
 });
 
-test('a slot in use is not taken unless asked', async () => {
+test('a slot in use is not taken unless asked, and goes back to its holder', async () => {
   const holder = await gateway.client();
   const { name } = await holder.acquire({ slot: 'slot_3', label: 'somebody' });
   const refused = slotcast(gateway, 'exec', '-n', name, '--', 'true');
   expect(await refused.exitCode).toBe(1);
   expect(refused.seen.stderr).toMatch(/^slotcast: slot_3 is in use \(somebody\)\..*--takeover\.\n$/);
-  const lost = new Promise((resolve) => holder.on('lost', resolve));
+  const givenBack = new Promise((resolve) => holder.on('givenBack', resolve));
   const taken = slotcast(gateway, 'exec', '-n', '--takeover', name, '--', 'echo mine');
   expect(await taken.exitCode).toBe(0);
   expect(taken.seen.stdout.toString()).toBe('mine\n');
-  expect(await lost).toMatchObject({ slot: 'slot_3' });
+  expect(await givenBack).toEqual({ slot: 'slot_3' });
+  await holder.call('slot.release', {});
 });
 
 test('--keep leaves the files for the next one', async () => {

@@ -3,7 +3,8 @@ import { type Client, UnconfirmedError } from '../../../client/index.ts';
 import { pauseMs } from '../../../client/link.ts';
 import { encodeErrorBody } from '../../../protocol/envelope.ts';
 import { Fault } from '../../../protocol/fault.ts';
-import { SILENCE, WireServer } from './wire-server.ts';
+import type { SlotInfo } from '../../../protocol/slot.ts';
+import { ACQUIRED, SILENCE, WireServer } from './wire-server.ts';
 
 let server: WireServer;
 beforeEach(async () => {
@@ -127,10 +128,97 @@ test('a connection that is closed with 4401 is not opened again', async () => {
   await expect(client.slots()).rejects.toMatchObject({ fault: 'UNAUTHENTICATED', message: 'The token was revoked.' });
 });
 
-test('a lease that was taken over is lost at once and never fought for', async () => {
+const taken = () => {
+  throw new Fault('SLOT_BUSY', 'A person drives slot_0.', { takenOver: true });
+};
+const info = (state: Partial<SlotInfo>) => ({ slot: 'slot_0', cast: ACQUIRED.cast, connected: true, ...state });
+
+test('a lease that was taken over is waited for, and what means its slot is sent when it is given back', async () => {
+  const client = await server.client();
+  const slot = await client.acquire();
+  server.answer('exec.run', (_params, { peer }) => (peer === server.peers[0] ? SILENCE : ended));
+  server.answer('slot.list', () => ({ slots: [] }));
+  server.answer('slot.info', () => info({ takenOver: true }));
+  server.answer('slot.acquire', taken);
+  const before = slot.exec.run({ command: 'before' });
+  await server.until('the call', () => server.seen('exec.run').length === 1);
+  const takenOver = next(client, 'takenOver');
+  const lost: unknown[] = [];
+  client.on('lost', (event) => lost.push(event));
+  const connected = next(client, 'connected');
+  server.peer.socket.close(4409, 'slot_0 was taken over');
+  expect(await takenOver).toEqual({ slot: 'slot_0' });
+  expect(await connected).toEqual({ resumed: false });
+  const meanwhile = slot.exec.run({ command: 'meanwhile' });
+  // What means no slot goes on.
+  expect(await client.slots()).toEqual([]);
+  await server.until('some tries', () => server.seen('slot.acquire').length >= 4);
+  expect(server.seen('exec.run')).toHaveLength(1);
+  const order: string[] = [];
+  client.on('resumed', () => order.push('resumed'));
+  const givenBack = next(client, 'givenBack').then(() => order.push('givenBack'));
+  server.answer('slot.acquire', () => ({ ...ACQUIRED, resumed: true }));
+  expect(await Promise.all([before, meanwhile])).toMatchObject([{ stdout: 'done\n' }, { stdout: 'done\n' }]);
+  await givenBack;
+  expect(order).toEqual(['resumed', 'givenBack']);
+  expect(lost).toEqual([]);
+  expect(server.peers).toHaveLength(2);
+});
+
+test('a connection that is lost while the slot is taken over does not end the waiting', async () => {
+  const client = await server.client();
+  const slot = await client.acquire();
+  server.answer('exec.list', () => ({ processes: [] }));
+  server.answer('slot.acquire', taken);
+  const takenOver: unknown[] = [];
+  client.on('takenOver', (event) => takenOver.push(event));
+  // The take-over itself was not heard of.
+  server.peer.socket.terminate();
+  await server.until('the first try', () => server.seen('slot.acquire').length >= 2);
+  server.peer.socket.terminate();
+  await server.until('the next try', () => server.peers.length === 3 && server.seen('slot.acquire').length >= 4);
+  server.answer('slot.acquire', () => ({ ...ACQUIRED, resumed: true }));
+  expect(await slot.exec.list()).toEqual([]);
+  expect(takenOver).toEqual([{ slot: 'slot_0' }]);
+});
+
+test('when a lease ends while it is taken over, it is lost and what waited for it fails', async () => {
+  const client = await server.client();
+  const slot = await client.acquire();
+  server.answer('slot.info', () => info({ takenOver: true }));
+  server.answer('slot.acquire', taken);
+  const lost = next(client, 'lost');
+  server.peer.socket.close(4409);
+  const waiting = slot.exec.run({ command: 'x' });
+  await server.until('a try', () => server.seen('slot.acquire').length >= 2);
+  server.answer('slot.acquire', () => {
+    throw new Fault('RESUME_GONE');
+  });
+  expect(await lost).toMatchObject({ slot: 'slot_0', fault: { fault: 'RESUME_GONE' } });
+  await expect(waiting).rejects.toMatchObject({ fault: 'RESUME_GONE' });
+});
+
+test('who does not want to wait for a slot that is taken over acquires another one', async () => {
+  const client = await server.client();
+  const slot = await client.acquire();
+  server.answer('slot.info', () => info({ takenOver: true }));
+  server.answer('exec.list', () => ({ processes: [] }));
+  server.answer('slot.acquire', ({ resume }) => (resume === undefined ? { ...ACQUIRED, slot: 'slot_1' } : taken()));
+  const connected = next(client, 'connected');
+  server.peer.socket.close(4409);
+  await connected;
+  const waiting = slot.exec.list();
+  const other = await client.acquire();
+  await expect(waiting).rejects.toMatchObject({ fault: 'LEASE_LOST' });
+  await expect(slot.exec.list()).rejects.toMatchObject({ fault: 'LEASE_LOST' });
+  expect(await other.exec.list()).toEqual([]);
+});
+
+test('a lease that another connection has resumed by the same secret is lost at once and never fought for', async () => {
   const client = await server.client();
   const slot = await client.acquire();
   const lost = next(client, 'lost');
+  server.answer('slot.info', () => info({ takenOver: false }));
   server.peer.socket.close(4409, 'slot_0 was taken over');
   expect(await lost).toMatchObject({ slot: 'slot_0', fault: { fault: 'LEASE_LOST' } });
   await next(client, 'connected');

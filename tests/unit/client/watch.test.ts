@@ -121,6 +121,7 @@ test('the list of slots is the newest one, however slowly it is read', async () 
     terminal: null,
     network: 'none' as const,
     connected: true,
+    takenOver: false,
   });
   server.answer('watch.slots', () => ({ slots: [slot('slot_0', 'free'), slot('slot_1', 'free')] }));
   const client = await server.client({ validate: true });

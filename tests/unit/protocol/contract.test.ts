@@ -49,7 +49,7 @@ const promised: Readonly<Record<FaultName, readonly [code: number, http: number]
 /** Every method of the contract, by hand: none may go, and one that comes is a decision. */
 const promisedMethods = [
   'server.info rpc.discover',
-  'slot.acquire slot.release slot.reset slot.list slot.info slot.takeover',
+  'slot.acquire slot.release slot.reset slot.list slot.info slot.takeover slot.giveback',
   'exec.run exec.start exec.write exec.signal exec.wait exec.list',
   'terminal.start terminal.run terminal.write terminal.keys terminal.resize terminal.capture terminal.wait terminal.stop',
   'watch.start watch.stop watch.slots',
