@@ -22,7 +22,10 @@ export async function openDrive({ client: coming, place, by, lost }: DriveOption
   const typed = new TypedText(slot, lost);
   const terminal = await openKeyTerminal(place, (text) => typed.push(text));
   const watch = await slot.watch();
-  const stopListening = client.on('lost', ({ fault }) => lost(fault));
+  const stops = [
+    client.on('lost', ({ fault }) => lost(fault)),
+    client.on('takenOver', () => lost(new Error('Somebody else took the slot over.'))),
+  ];
   void show(watch, terminal).then(
     () => lost(new Error('The lease has ended.')),
     (error: unknown) => lost(error instanceof Error ? error : new Error(String(error))),
@@ -32,7 +35,7 @@ export async function openDrive({ client: coming, place, by, lost }: DriveOption
     giveBack: async () => {
       if (isOver) return;
       isOver = true;
-      stopListening();
+      for (const stop of stops) stop();
       terminal.close();
       await watch.close();
       await client.call('slot.giveback');

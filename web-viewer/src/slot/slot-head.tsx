@@ -26,6 +26,11 @@ export function SlotHead({ info, cast, isDriving, drive }: SlotHeadProps) {
       <h1>{info.slot}</h1>
       {info.label !== null && info.label !== '' && <span class="label">{visible(info.label)}</span>}
       <span class={`tag ${info.state}`}>{info.state}</span>
+      {info.takenOver && !isDriving && (
+        <span class="tag away" title="Somebody drives it in place of its agent, which waits">
+          taken over
+        </span>
+      )}
       {info.state === 'leased' && !info.connected && <span class="tag away">nobody connected</span>}
       <span class="facts">
         {info.since !== null && <span>for {runningSpan(now - info.since)}</span>}

@@ -18,6 +18,11 @@ export function Card({ slot }: { readonly slot: SlotInfo }) {
             {label ?? ''}
           </span>
           {slot.state !== 'leased' && <span class={`tag ${slot.state}`}>{slot.state}</span>}
+          {slot.takenOver && (
+            <span class="tag away" title="Somebody drives it in place of its agent, which waits">
+              taken over
+            </span>
+          )}
           {slot.state === 'leased' && !slot.connected && (
             <span class="tag away" title="The connection that drives it is lost; the lease waits for it">
               away
