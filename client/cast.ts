@@ -36,8 +36,17 @@ export class Casts {
   }
 
   /** The screen at a moment, in seconds. */
-  async seek(cast: string, time: number, options?: CallOptions): Promise<Result<'cast.seek'>> {
-    return await this.#call('cast.seek', { cast, time }, options);
+  async seek(
+    cast: string,
+    time: number,
+    { text = false, ...options }: CallOptions & { readonly text?: boolean } = {},
+  ): Promise<Result<'cast.seek'>> {
+    return await this.#call('cast.seek', text ? { cast, time, text } : { cast, time }, options);
+  }
+
+  /** What one command printed, as text. */
+  async output(params: Params<'cast.output'>, options?: CallOptions): Promise<Result<'cast.output'>> {
+    return await this.#call('cast.output', params, options);
   }
 
   async read(params: Params<'cast.read'>, options?: CallOptions): Promise<Result<'cast.read'>> {

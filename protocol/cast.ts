@@ -1,9 +1,12 @@
 // cast: recordings, one for each lease.
 import { z } from 'zod';
-import { outcome } from './exec.ts';
+import { DEFAULT_OUTPUT_BYTES, outcome } from './exec.ts';
 import { frame } from './frame.ts';
 import { method } from './method.ts';
 import { castTime, label, seq, slotName } from './value.ts';
+
+/** A reply that a page can still show; the download has all of it. */
+const MAX_SHOWN_BYTES = 8 * 1024 * 1024;
 
 export const castId = z.string().regex(/^cast_[0-9a-z_-]{1,80}$/, 'a cast is named cast_…');
 
@@ -30,9 +33,11 @@ export const castInfo = z.object({
   rows: z.int(),
   live: z.boolean(),
   commands: z.int(),
+  failed: z.int().describe('commands that ended otherwise than by exit code 0'),
 });
 export type CastInfo = z.infer<typeof castInfo>;
 
+const startMoment = z.number().min(0);
 const oneCast = z.strictObject({ cast: castId });
 
 export const castMethods = {
@@ -43,6 +48,13 @@ export const castMethods = {
     params: z.strictObject({
       slot: slotName.optional(),
       label: label.optional(),
+      search: z
+        .string()
+        .max(200)
+        .optional()
+        .describe('words, upper or lower case alike, each of which is in the slot, the label or a command'),
+      from: startMoment.optional().describe('only casts that began then or later, in ms since 1970'),
+      to: startMoment.optional().describe('only casts that began before'),
       limit: z.int().min(1).max(1000).default(100),
       before: castId.optional().describe('only casts older than this one: the last of the page before'),
     }),
@@ -50,19 +62,35 @@ export const castMethods = {
     faults: [],
   }),
   'cast.info': method({
-    summary: 'One recording with its markers.',
+    summary: 'One recording with its markers and pauses.',
     role: 'viewer',
     needs: 'nothing',
     params: oneCast,
-    result: castInfo.extend({ markers: z.array(marker) }),
+    result: castInfo.extend({
+      markers: z.array(marker),
+      idle: z
+        .array(z.tuple([castTime, castTime]))
+        .describe('pauses of 2 s and more without output, in seconds; the longest 10,000'),
+    }),
     faults: ['CAST_NOT_FOUND', 'CAST_DAMAGED'],
   }),
   'cast.seek': method({
     summary: 'The screen at a moment; past the end the last one.',
     role: 'viewer',
     needs: 'nothing',
-    params: z.strictObject({ cast: castId, time: castTime }),
-    result: z.object({ time: castTime, seq, cols: z.int(), rows: z.int(), screen: z.string() }),
+    params: z.strictObject({
+      cast: castId,
+      time: castTime,
+      text: z.boolean().default(false).describe('gives the screen as plain text too'),
+    }),
+    result: z.object({
+      time: castTime,
+      seq,
+      cols: z.int(),
+      rows: z.int(),
+      screen: z.string(),
+      text: z.string().optional().describe('rows joined by line feeds, without blanks and empty rows at the end'),
+    }),
     faults: ['CAST_NOT_FOUND', 'CAST_DAMAGED'],
   }),
   'cast.read': method({
@@ -73,5 +101,31 @@ export const castMethods = {
     params: z.strictObject({ cast: castId, from: castTime.default(0), to: castTime.default(Number.MAX_SAFE_INTEGER) }),
     result: z.object({ frames: z.array(frame), truncated: z.boolean(), next: castTime.optional() }),
     faults: ['CAST_NOT_FOUND', 'CAST_DAMAGED'],
+  }),
+  'cast.output': method({
+    summary:
+      'What one command of a recording printed, as text; of a terminal.run at any time, of an exec as long as its lease lives.',
+    role: 'viewer',
+    needs: 'nothing',
+    params: z.strictObject({
+      cast: castId,
+      process: z.string().regex(/^[pr]\d{1,10}$/, 'a command is named p1 (exec) or r1 (terminal.run)'),
+      maxBytes: z
+        .int()
+        .min(0)
+        .max(MAX_SHOWN_BYTES)
+        .default(DEFAULT_OUTPUT_BYTES)
+        .describe('of each of stdout and stderr: its head and tail'),
+    }),
+    result: z.object({
+      process: z.string(),
+      command: z.string(),
+      outcome: z.enum(['running', ...outcome.options]),
+      exitCode: z.int().nullable(),
+      stdout: z.string().describe('so far, while the command runs; of a terminal.run without escape sequences'),
+      stderr: z.string().describe('of a terminal.run empty: a terminal has one stream'),
+      truncated: z.boolean(),
+    }),
+    faults: ['CAST_NOT_FOUND', 'CAST_DAMAGED', 'PROCESS_NOT_FOUND'],
   }),
 } as const;

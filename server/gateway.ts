@@ -62,6 +62,7 @@ interface Parts {
   readonly claim: { close(): void };
   readonly keeper: LocalKeeper;
   readonly pool: Pool;
+  readonly library: Library;
   readonly tokens: Tokens | null;
   readonly endpoint: Endpoint;
   readonly server: Server;
@@ -90,11 +91,11 @@ export class Gateway {
       opened.unshift(keeper);
       const tokens =
         config.auth === 'none' ? null : await Tokens.open({ dataDir: config.dataDir, fixed: config.token });
-      const { pool, endpoint, server, drain } = await assemble({ config, log, keeper, tokens });
+      const { pool, library, endpoint, server, drain } = await assemble({ config, log, keeper, tokens });
       opened.unshift(endpoint);
       await listen(server, config);
       const adminToken = tokens === null ? '' : (config.token ?? (await readFile(tokenFileOf(config), 'utf8')).trim());
-      return new Gateway({ config, claim, keeper, pool, tokens, endpoint, server, adminToken, drain });
+      return new Gateway({ config, claim, keeper, pool, library, tokens, endpoint, server, adminToken, drain });
     } catch (error) {
       for (const part of opened) await part.close();
       throw error;
@@ -138,7 +139,7 @@ export class Gateway {
   }
 
   async #close(): Promise<void> {
-    const { drain, server, endpoint, pool, keeper, claim } = this.#parts;
+    const { drain, server, endpoint, pool, library, keeper, claim } = this.#parts;
     drain();
     const closed = new Promise((resolve) => server.close(resolve));
     // Connections first: their clients are to come back, not to believe that their lease was ended.
@@ -147,6 +148,7 @@ export class Gateway {
     server.closeAllConnections();
     await closed;
     await keeper.close();
+    await library.close();
     claim.close();
   }
 }
@@ -179,7 +181,7 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
     ...execHandlers({ pool, followers, sandboxed }),
     ...terminalHandlers(pool),
     ...watchHandlers(pool),
-    ...castHandlers(library),
+    ...castHandlers(library, pool),
     ...fileHandlers(pool),
   };
   const gate = new Gate({ tokens, origins: { allowed: [config.host, ...config.allowHost] } });
@@ -217,16 +219,29 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
     ],
   });
   await pool.open();
+  tellSealed(pool, library);
+  library.catchUp();
   const drain = (): void => {
     draining = true;
   };
-  return { pool, endpoint, server: httpServer({ app, upgrade: endpoint.upgrade }), drain };
+  return { pool, library, endpoint, server: httpServer({ app, upgrade: endpoint.upgrade }), drain };
 }
 
 /** A cast whose lease goes on, as the library sees it. */
 function liveCast(pool: Pool, keeper: LocalKeeper, cast: string) {
   const lease = pool.all().find((slot) => slot.lease?.cast === cast)?.lease ?? null;
   return lease && { durationMs: lease.log.timeMs(), flush: () => keeper.flushLog(cast) };
+}
+
+/** Tells the library of each recording as it is sealed. */
+function tellSealed(pool: Pool, library: Library): void {
+  const recorded = new Map<string, string>();
+  pool.listen(({ name, lease }) => {
+    const former = recorded.get(name);
+    if (former !== undefined && former !== lease?.cast) library.sealed(former);
+    if (lease === null) recorded.delete(name);
+    else recorded.set(name, lease.cast);
+  });
 }
 
 function keeperOptions(config: Config, log: Logger) {

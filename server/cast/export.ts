@@ -1,7 +1,8 @@
 // A cast as a download: v3 as it lies on the disk, v2, or the text that a reader would have seen. Streams; never the whole file in memory.
-import { type CastItem, V2Converter } from '../../protocol/asciicast.ts';
-import { Emulator } from '../screen/emulator.ts';
+import { V2Converter } from '../../protocol/asciicast.ts';
+import { PlainText } from './plain-text.ts';
 import { openCast, readItems, readPieces, START, wholeBytes } from './recording.ts';
+import { Slice } from './slice.ts';
 
 export const exportFormats = ['v3', 'v2', 'txt'] as const;
 export type ExportFormat = (typeof exportFormats)[number];
@@ -16,13 +17,6 @@ export interface CastExport {
 
 const CAST_TYPE = 'application/x-asciicast';
 const TEXT_TYPE = 'text/plain; charset=utf-8';
-/** Longest stretch of parsing before others get their turn. */
-const SLICE_MS = 8;
-/** Text parsed between two looks at what has scrolled off … */
-const PIECE_CHARS = 2048;
-/** … so that the lines in it, even empty ones, fit into the scrollback, also when a full-screen program delays the look. */
-const SCROLLBACK_LINES = 2 * PIECE_CHARS;
-
 /** Cut at the last whole line. Faults: CAST_NOT_FOUND. */
 export async function exportCast(path: string, cast: string, format: ExportFormat): Promise<CastExport> {
   const file = await openCast(path, cast);
@@ -55,39 +49,24 @@ async function* v2Of(path: string, cast: string, size: number) {
   }
 }
 
-/** Lines as they leave the screen, then the screen as it stands at the end. */
 async function* textOf(path: string, cast: string, size: number) {
   const file = await openCast(path, cast);
-  let emulator: Emulator | null = null;
+  const slice = new Slice();
+  let shown: PlainText | null = null;
   try {
     for await (const items of readItems(file, { from: START, end: size, version: 3 })) {
       let text = '';
-      let deadline = performance.now() + SLICE_MS;
       for (const item of items) {
-        if (item.kind === 'header') emulator = new Emulator({ ...item.header, scrollback: SCROLLBACK_LINES });
-        else if (item.kind === 'event' && emulator !== null) text += show(emulator, item);
-        if (performance.now() < deadline) continue;
-        await new Promise((resolve) => setImmediate(resolve));
-        deadline = performance.now() + SLICE_MS;
+        if (item.kind === 'header') shown = new PlainText(item.header);
+        else if (item.kind === 'event' && shown !== null) text += shown.take(item);
+        if (slice.over) await slice.rest();
       }
       if (text !== '') yield text;
     }
-    const rest = emulator?.takeLines(true).trimEnd() ?? '';
+    const rest = shown?.rest() ?? '';
     if (rest !== '') yield `${rest}\n`;
   } finally {
-    emulator?.close();
+    shown?.close();
     await file.close();
   }
-}
-
-/** Shows an event; gives the lines that it pushed off the screen. */
-function show(emulator: Emulator, { code, data }: CastItem & { kind: 'event' }): string {
-  if (code === 'r') emulator.feed({ code, data });
-  if (code !== 'o') return '';
-  let text = '';
-  for (let at = 0; at < data.length; at += PIECE_CHARS) {
-    emulator.write(data.slice(at, at + PIECE_CHARS));
-    text += emulator.takeLines(false);
-  }
-  return text;
 }

@@ -14,6 +14,8 @@ export interface ScreenAt {
   readonly cols: number;
   readonly rows: number;
   readonly ansi: string;
+  /** Rows as text, joined by line feeds. */
+  readonly text: string | null;
 }
 
 export class ScreenCache {
@@ -39,8 +41,8 @@ export class ScreenCache {
     return this.#screens[number] ?? '';
   }
 
-  /** The screen with every frame in it up to this moment. */
-  async atTime(timeMs: number): Promise<ScreenAt> {
+  /** The screen with every frame in it up to this moment; `text` when it is asked for. */
+  async atTime(timeMs: number, withText = false): Promise<ScreenAt> {
     const number = this.#index.keyframeBefore(timeMs);
     const emulator = await this.#enter(number);
     let seq = this.#index.keyframes[number]?.seq ?? 0;
@@ -51,7 +53,8 @@ export class ScreenCache {
         seq = frames.at(-1)?.seq ?? seq;
         if (frames.length < batch.length) break;
       }
-      return { seq, cols: emulator.cols, rows: emulator.rows, ansi: emulator.snapshot() };
+      const text = withText ? withoutBlanks(emulator.text()) : null;
+      return { seq, cols: emulator.cols, rows: emulator.rows, ansi: emulator.snapshot(), text };
     } finally {
       emulator.close();
     }
@@ -83,6 +86,14 @@ export class ScreenCache {
     return emulator;
   }
 }
+
+/** Blanks that a program printed to the end of a row are none that somebody wants to copy. */
+const withoutBlanks = (text: string): string =>
+  text
+    .split('\n')
+    .map((row) => row.trimEnd())
+    .join('\n')
+    .trimEnd();
 
 /** Feeds frames in slices. */
 export async function feed(emulator: Emulator, frames: readonly NumberedFrame[]): Promise<void> {

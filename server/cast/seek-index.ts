@@ -1,10 +1,12 @@
 // Where a cast can be entered, its markers, and its end: made in one pass over the file, which may still grow.
-// It holds a few numbers for each quarter of a megabyte, never frames.
+// It holds a few numbers for each quarter of a megabyte and the pauses, never frames.
 import type { FileHandle } from 'node:fs/promises';
 import { CastError, type CastHeader, type CastItem, type CastSeal } from '../../protocol/asciicast.ts';
 import { Fault } from '../../protocol/fault.ts';
 import { type FrameCode, frameCodes, type NumberedFrame } from '../../protocol/frame.ts';
+import { Idle } from './idle.ts';
 import { openCast, type Part, type Place, readItems, START, wholeBytes, withFile } from './recording.ts';
+import { Tally } from './tally.ts';
 
 /** A keyframe each so often, so that a player loads little for a slow cast … */
 const KEYFRAME_MS = 30_000;
@@ -41,6 +43,8 @@ export class SeekIndex {
   seal: CastSeal | null = null;
   readonly keyframes: Keyframe[] = [];
   readonly marks: Mark[] = [];
+  idle = new Idle();
+  tally = new Tally();
   end: Reached = { ...START, cols: 0, rows: 0, chars: 0 };
   #damage: CastError | null = null;
   #turn: Promise<void> = Promise.resolve();
@@ -103,6 +107,8 @@ export class SeekIndex {
     this.seal = null;
     this.keyframes.length = 0;
     this.marks.length = 0;
+    this.idle = new Idle();
+    this.tally = new Tally();
     this.end = { ...START, cols: 0, rows: 0, chars: 0 };
   }
 
@@ -131,7 +137,11 @@ export class SeekIndex {
       this.keyframes.push({ offset: event.start, seq: end.seq, timeMs: end.timeMs, startMs: timeMs, cols, rows });
       this.end = { ...end, chars: 0 };
     }
-    if (code === 'm') this.marks.push({ timeMs, seq, label: data });
+    if (code === 'o') this.idle.output(timeMs);
+    if (code === 'm') {
+      this.marks.push({ timeMs, seq, label: data });
+      this.tally.take(data);
+    }
     const size = code === 'r' ? sizeOf(data) : null;
     const chars = this.end.chars + (code === 'o' ? data.length : 0);
     this.end = { ...this.end, ...size, seq, timeMs, chars };

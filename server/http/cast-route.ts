@@ -71,12 +71,20 @@ async function download(
 
 const bytesOf = (pieces: AsyncGenerator<Buffer | string>): Readable => Readable.from(pieces, { objectMode: false });
 
+/** Parameters of the list that are numbers. */
+const NUMBERS = ['limit', 'from', 'to'] as const;
+
+const numberOf = (text = ''): number => (/^\d{1,16}$/.test(text) ? Number(text) : Number.NaN);
+
 function filterOf(c: HttpContext) {
-  const { limit, ...rest } = c.req.query();
-  const asked = limit === undefined ? rest : { ...rest, limit: Number(limit) };
-  const filter = castMethods['cast.list'].params.safeParse(asked);
+  const query = c.req.query();
+  const numbers = NUMBERS.filter((name) => query[name] !== undefined).map((name) => [name, numberOf(query[name])]);
+  const filter = castMethods['cast.list'].params.safeParse({ ...query, ...Object.fromEntries(numbers) });
   if (filter.success) return filter.data;
-  throw new Fault('INVALID_PARAMS', 'The list takes slot, label, limit (1 to 1000) and before (a cast).');
+  throw new Fault(
+    'INVALID_PARAMS',
+    'The list takes slot, label, search (words), from and to (ms since 1970), limit (1 to 1000) and before (a cast).',
+  );
 }
 
 function formatOf(c: HttpContext): ExportFormat {

@@ -68,3 +68,45 @@ function grown(buffer: Buffer, needed: number, limit: number): Buffer {
   buffer.copy(larger);
   return larger;
 }
+
+/** Bytes that were printed and are not kept. */
+export const leftOut = ({ head, tail, total }: KeptOutput): number => total - head.length - tail.length;
+
+/** Of what is kept no more than `maxBytes`, again head and tail. */
+export function shortened(output: KeptOutput, maxBytes: number): KeptOutput {
+  const { head, tail, total } = output;
+  if (head.length + tail.length <= maxBytes) return output;
+  const keeper = new OutputKeeper(maxBytes);
+  if (leftOut(output) === 0) {
+    keeper.append(head);
+    keeper.append(tail);
+    return keeper.kept();
+  }
+  const headBytes = Math.min(head.length, Math.ceil(maxBytes / 2));
+  const tailBytes = Math.min(tail.length, maxBytes - headBytes);
+  return { head: head.subarray(0, headBytes), tail: tail.subarray(tail.length - tailBytes), total };
+}
+
+/** As text; what was left out is named in it. `pass` sees head and tail each by itself when something was. */
+export function textOf(output: KeptOutput, pass: (text: string) => string = (text) => text): string {
+  const { head, tail } = output;
+  const missing = leftOut(output);
+  if (missing === 0) return pass(Buffer.concat([head, tail]).toString('utf8'));
+  const headEnd = wholeCharacters(head);
+  let tailStart = 0;
+  while (tailStart < Math.min(3, tail.length) && ((tail[tailStart] ?? 0) & 0xc0) === 0x80) tailStart++;
+  const omitted = missing + (head.length - headEnd) + tailStart;
+  const last = pass(tail.toString('utf8', tailStart));
+  return `${pass(head.toString('utf8', 0, headEnd))}\n[… ${omitted} bytes left out …]\n${last}`;
+}
+
+/** Length without a character that is cut at the end; a byte that can't begin or continue one is whole by itself. */
+export function wholeCharacters(bytes: Buffer): number {
+  for (let back = 1; back <= Math.min(3, bytes.length); back++) {
+    const byte = bytes[bytes.length - back] ?? 0;
+    if ((byte & 0xc0) === 0x80) continue;
+    const needs = byte >= 0xf0 && byte < 0xf5 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc2 ? 2 : 1;
+    return byte < 0xf5 && needs > back ? bytes.length - back : bytes.length;
+  }
+  return bytes.length;
+}

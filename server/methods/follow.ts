@@ -2,6 +2,7 @@
 // A connection that is slow slows its own commands' pipes; nothing is dropped.
 import type { ExecExit, ExecResult } from '../../protocol/exec.ts';
 import type { KeptOutput, StreamName, Subscription } from '../keeper/keeper.ts';
+import { leftOut, textOf, wholeCharacters } from '../keeper/output.ts';
 import type { Command } from '../slot/command.ts';
 import type { Lease } from '../slot/lease.ts';
 import type { Peer } from './context.ts';
@@ -110,17 +111,6 @@ class TextCutter {
   }
 }
 
-/** Length without a character that is cut at the end; a byte that can't begin or continue one is whole by itself. */
-export function wholeCharacters(bytes: Buffer): number {
-  for (let back = 1; back <= Math.min(3, bytes.length); back++) {
-    const byte = bytes[bytes.length - back] ?? 0;
-    if ((byte & 0xc0) === 0x80) continue;
-    const needs = byte >= 0xf0 && byte < 0xf5 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc2 ? 2 : 1;
-    return byte < 0xf5 && needs > back ? bytes.length - back : bytes.length;
-  }
-  return bytes.length;
-}
-
 type Running = Omit<ExecResult, 'outcome' | 'stdout' | 'stderr'> & { outcome: ExecResult['outcome'] | 'running' };
 
 /** How a command stands, without its output. */
@@ -156,15 +146,6 @@ export function withOutput(command: Command, encoding: 'utf8' | 'base64'): { std
   };
 }
 
-const leftOut = (output: KeptOutput): number => output.total - output.head.length - output.tail.length;
-
-function keptText({ head, tail, total }: KeptOutput, encoding: 'utf8' | 'base64'): string {
-  const missing = total - head.length - tail.length;
-  if (encoding === 'base64') return Buffer.concat([head, tail]).toString('base64');
-  if (missing === 0) return Buffer.concat([head, tail]).toString('utf8');
-  const headEnd = wholeCharacters(head);
-  let tailStart = 0;
-  while (tailStart < Math.min(3, tail.length) && ((tail[tailStart] ?? 0) & 0xc0) === 0x80) tailStart++;
-  const omitted = missing + (head.length - headEnd) + tailStart;
-  return `${head.toString('utf8', 0, headEnd)}\n[… ${omitted} bytes left out …]\n${tail.toString('utf8', tailStart)}`;
+function keptText(output: KeptOutput, encoding: 'utf8' | 'base64'): string {
+  return encoding === 'utf8' ? textOf(output) : Buffer.concat([output.head, output.tail]).toString('base64');
 }

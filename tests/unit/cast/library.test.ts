@@ -32,6 +32,7 @@ test('casts are listed newest first, by slot and label, in pages', async () => {
     rows: 10,
     live: false,
     commands: 1,
+    failed: 1,
   });
   expect(castInfo.safeParse(newest).success).toBe(true);
 });

@@ -6,7 +6,8 @@ import { afterEach } from 'vitest';
 import { CastEncoder, encodeHeader, encodeSeal } from '../../../protocol/asciicast.ts';
 import { isCommandStart } from '../../../protocol/command-mark.ts';
 import type { FrameCode } from '../../../protocol/frame.ts';
-import { Library, type LiveCast } from '../../../server/cast/library.ts';
+import type { LiveCast } from '../../../server/cast/index-cache.ts';
+import { Library } from '../../../server/cast/library.ts';
 
 export type Event = readonly [timeMs: number, code: FrameCode, data: string];
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { wholeCharacters } from '../../../server/methods/follow.ts';
+import { wholeCharacters } from '../../../server/keeper/output.ts';
 
 test('text cut at any byte joins up to the same text', () => {
   fc.assert(

@@ -1,0 +1,94 @@
+// The indexes and screens of the casts that are looked at, within a bound: the one used last is forgotten last.
+// A name never leads out of the directory.
+import { join } from 'node:path';
+import { castId } from '../../protocol/cast.ts';
+import { noSuchCast } from './recording.ts';
+import { ScreenCache } from './screen-cache.ts';
+import { SeekIndex } from './seek-index.ts';
+
+/** Screens kept in memory: those of some two gigabytes of casts. */
+const MAX_CACHE_CHARS = 64 * 1024 * 1024;
+/** What the index of a cast weighs for each keyframe, marker or pause, about. */
+const ENTRY_CHARS = 100;
+
+/** What a cast that is being recorded knows better than its file. */
+export interface LiveCast {
+  /** Since it began. */
+  readonly durationMs: number;
+  /** Resolves when the file has every frame so far. */
+  flush?(): Promise<void>;
+}
+
+export interface ShelfOptions {
+  /** Where the casts lie, as NAME.cast. */
+  readonly dir: string;
+  /** null when nobody records it now. */
+  readonly live: (cast: string) => LiveCast | null;
+}
+
+export interface Known {
+  readonly index: SeekIndex;
+  readonly screens: ScreenCache;
+}
+
+export class IndexCache {
+  readonly #options: ShelfOptions;
+  /** In the order of use, the one used last at the end. */
+  readonly #known = new Map<string, Known>();
+
+  constructor(options: ShelfOptions) {
+    this.#options = options;
+  }
+
+  /** The file of a cast. Throws CAST_NOT_FOUND for what is no name of one. */
+  path(cast: string): string {
+    if (!castId.safeParse(cast).success) throw noSuchCast(cast);
+    return join(this.#options.dir, `${cast}.cast`);
+  }
+
+  /** The index of a cast, up to date with its file. Faults: CAST_NOT_FOUND, CAST_DAMAGED without a readable header. */
+  async open(cast: string): Promise<Known> {
+    const path = this.path(cast);
+    await this.#options.live(cast)?.flush?.();
+    const known = this.#known.get(cast) ?? newKnown(cast, path);
+    await known.index.update();
+    this.#known.delete(cast);
+    this.#known.set(cast, known);
+    this.#trim(cast);
+    return known;
+  }
+
+  /** As open, but a cast that nobody looks at is not kept in the place of others. */
+  async pass(cast: string): Promise<SeekIndex> {
+    const index = this.#known.get(cast)?.index ?? new SeekIndex(cast, this.path(cast));
+    await index.update();
+    return index;
+  }
+
+  /** Milliseconds that it has lasted. */
+  durationMs(cast: string, index: SeekIndex): number {
+    const live = this.#options.live(cast);
+    return Math.max(index.end.timeMs, live?.durationMs ?? (index.seal?.duration ?? 0) * 1000);
+  }
+
+  /** Forgets what was not used for the longest time, never what is used now. */
+  #trim(used: string): void {
+    let chars = 0;
+    for (const known of this.#known.values()) chars += weight(known);
+    for (const [cast, known] of this.#known) {
+      if (chars <= MAX_CACHE_CHARS || cast === used) return;
+      chars -= weight(known);
+      this.#known.delete(cast);
+    }
+  }
+}
+
+function newKnown(cast: string, path: string): Known {
+  const index = new SeekIndex(cast, path);
+  return { index, screens: new ScreenCache(index) };
+}
+
+function weight({ index, screens }: Known): number {
+  const entries = index.keyframes.length + index.marks.length + index.idle.size;
+  return screens.chars + index.tally.chars + entries * ENTRY_CHARS;
+}

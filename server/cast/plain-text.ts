@@ -1,0 +1,43 @@
+// Output as the text that a reader would have seen: lines as they leave the screen, then the screen as it stands at the end.
+// It never holds more than the screen and what one piece pushes off it.
+import type { CastEvent } from '../../protocol/asciicast.ts';
+import { Emulator } from '../screen/emulator.ts';
+
+/** Text parsed between two looks at what has scrolled off … */
+const PIECE_CHARS = 2048;
+/** … so that the lines in it, even empty ones, fit into the scrollback, also when a full-screen program delays the look. */
+const SCROLLBACK_LINES = 2 * PIECE_CHARS;
+
+export class PlainText {
+  readonly #emulator: Emulator;
+
+  constructor({ cols, rows }: { readonly cols: number; readonly rows: number }) {
+    this.#emulator = new Emulator({ cols, rows, scrollback: SCROLLBACK_LINES });
+  }
+
+  /** Shows an event; gives the lines that it pushed off the screen. */
+  take({ code, data }: Pick<CastEvent, 'code' | 'data'>): string {
+    if (code === 'r') this.#emulator.feed({ code, data });
+    if (code !== 'o') return '';
+    let text = '';
+    for (let at = 0; at < data.length; at += PIECE_CHARS) {
+      this.#emulator.write(data.slice(at, at + PIECE_CHARS));
+      text += this.#emulator.takeLines(false);
+    }
+    return text;
+  }
+
+  /** What stands on the screen, without blanks at its end. */
+  rest(): string {
+    return this.#emulator.takeLines(true).trimEnd();
+  }
+
+  /** Whether the cursor is at the beginning of a line: what was printed ended with a newline. */
+  get atLineStart(): boolean {
+    return this.#emulator.cursor.col === 0;
+  }
+
+  close(): void {
+    this.#emulator.close();
+  }
+}
