@@ -62,7 +62,8 @@ export function usePlayback(info: CastDetail | null, startAt: number): Playback 
   const seek = (to: number): void => {
     const within = Math.min(Math.max(0, to), info?.duration ?? to);
     setTime(within);
-    player.current?.seek(within);
+    if (player.current !== null) player.current.seek(within);
+    else setOpened({ ...opened, startAt: within });
   };
   const duration = info?.duration ?? 0;
   return {
@@ -73,10 +74,12 @@ export function usePlayback(info: CastDetail | null, startAt: number): Playback 
     skipsIdle,
     seek,
     togglePlay: () => {
-      if (isPlaying) return player.current?.pause();
+      // Until the player is there, what is wished for is how it begins.
+      if (player.current === null) return setOpened({ ...opened, plays: !opened.plays });
+      if (isPlaying) return player.current.pause();
       // From the end it begins again.
       if (time >= duration - 0.05) seek(0);
-      player.current?.play();
+      player.current.play();
     },
     setSpeed: (speed) => setOpened({ startAt: player.current?.time ?? time, speed, plays: isPlaying }),
     setSkipsIdle: (skips) => {

@@ -83,7 +83,14 @@ function CommandRow({ cast, command, isCurrent, liveTime, go }: CommandRowProps)
         >
           <i aria-hidden="true">›</i>
         </button>
-        <button type="button" class="command-go" title={`Go to ${clock(time)}`} onClick={() => go(time)}>
+        <button
+          type="button"
+          class="command-go"
+          title={`Go to ${clock(time)}`}
+          // A click leaves the focus where it is, so that space goes on to mean play and pause.
+          onMouseDown={(event) => event.preventDefault()}
+          onClick={() => go(time)}
+        >
           <Badge {...command} />
           <span class="command-text">
             <code>{name === '' ? '(empty)' : name}</code>

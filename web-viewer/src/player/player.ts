@@ -37,6 +37,8 @@ export class Player {
   readonly #player: AsciinemaPlayer;
   #isSeeking = false;
   #wanted: number | null = null;
+  /** Where it will be: the player itself says 0 until it has got there. */
+  #coming: number | null = null;
   #isDisposed = false;
 
   private constructor(player: AsciinemaPlayer) {
@@ -64,13 +66,13 @@ export class Player {
     // Its own keys would act beside those of the page.
     place.addEventListener('keydown', (event) => event.stopPropagation());
     const opened = new Player(player);
-    if (!isLive && !source.plays) opened.seek(source.startAt);
+    if (!isLive) opened.#begin(source);
     return opened;
   }
 
   /** Seconds since the recording began. */
   get time(): number {
-    return this.#player.getCurrentTime() ?? 0;
+    return this.#coming ?? this.#player.getCurrentTime() ?? 0;
   }
 
   play(): void {
@@ -84,6 +86,7 @@ export class Player {
   /** Of many wishes in a row only the last one is carried out. */
   seek(time: number): void {
     this.#wanted = time;
+    this.#coming = time;
     if (!this.#isSeeking) void this.#seekOn();
   }
 
@@ -94,6 +97,17 @@ export class Player {
     this.#player.dispose();
   }
 
+  #begin({ startAt, plays }: { readonly startAt: number; readonly plays: boolean }): void {
+    if (!plays) {
+      this.seek(startAt);
+      return;
+    }
+    this.#coming = startAt;
+    this.#player.addEventListener('playing', () => {
+      if (!this.#isSeeking) this.#coming = null;
+    });
+  }
+
   async #seekOn(): Promise<void> {
     this.#isSeeking = true;
     while (this.#wanted !== null && !this.#isDisposed) {
@@ -101,6 +115,7 @@ export class Player {
       this.#wanted = null;
       await this.#player.seek(time).catch(() => {});
     }
+    this.#coming = null;
     this.#isSeeking = false;
   }
 }

@@ -28,6 +28,7 @@ export interface Rewind {
 interface Frozen {
   readonly until: number;
   readonly startAt: number;
+  readonly plays: boolean;
 }
 
 export function useRewind(cast: string, known: KnownCast): Rewind {
@@ -63,7 +64,7 @@ export function useRewind(cast: string, known: KnownCast): Rewind {
       goLive();
       return;
     }
-    setFrozen({ until, startAt });
+    setFrozen({ until, startAt, plays: true });
     setTime(startAt);
     setPlaying(true);
   };
@@ -76,8 +77,12 @@ export function useRewind(cast: string, known: KnownCast): Rewind {
     player.current.seek(to);
   };
   const togglePlay = (): void => {
-    if (isPlaying) player.current?.pause();
-    else player.current?.play();
+    if (player.current === null) {
+      // Until the player is there, what is wished for is how it begins.
+      if (frozen !== null) setFrozen({ ...frozen, plays: !isPlaying });
+      setPlaying(!isPlaying);
+    } else if (isPlaying) player.current.pause();
+    else player.current.play();
   };
   return {
     time,
@@ -101,7 +106,7 @@ export function useRewind(cast: string, known: KnownCast): Rewind {
 /** Up to where the recording is known to go: not quite now, since frames are on their way. */
 const recorded = (known: KnownCast): number => Math.max(0, known.liveTime() - 0.1);
 
-function sourceOf(cast: string, { until, startAt }: Frozen): PlayerSource {
+function sourceOf(cast: string, { until, startAt, plays }: Frozen): PlayerSource {
   const index = `/casts/${encodeURIComponent(cast)}/index.json?until=${Math.floor(until * 1000)}`;
-  return { kind: 'recording', index, startAt, speed: 1, plays: true };
+  return { kind: 'recording', index, startAt, speed: 1, plays };
 }
