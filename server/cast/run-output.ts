@@ -16,8 +16,8 @@ const END = '\x1b]133;D;';
 /** It holds a path of 4096 bytes, each as %XX at most. */
 const MAX_END_CHARS = 16 * 1024;
 
-/** Read of the beginning and of the end of a run that printed more than both: a second of work, whatever it printed. */
-const PART_BYTES = 8 * 1024 * 1024;
+/** Read of the beginning and of the end of a run that printed more than both: half a second of work, whatever it printed. */
+const PART_BYTES = 4 * 1024 * 1024;
 
 /** The marker at which the run began. */
 export interface RunStart {
