@@ -23,6 +23,7 @@ const repeatable: ReadonlySet<MethodName> = new Set<MethodName>([
   'cast.info',
   'cast.seek',
   'cast.read',
+  'cast.output',
   'file.read',
   'file.list',
   'file.stat',

@@ -3,13 +3,12 @@
 import type { CastInfo, Marker } from '../../protocol/cast.ts';
 import { Fault } from '../../protocol/fault.ts';
 import { type Frame, type NumberedFrame, toFrame } from '../../protocol/frame.ts';
-import type { KeptOutput } from '../keeper/keeper.ts';
 import { type CastFilter, Catalog } from './catalog.ts';
 import { type CastExport, type ExportFormat, exportCast } from './export.ts';
 import { IndexCache, type ShelfOptions } from './index-cache.ts';
 import { markersOf } from './marker.ts';
 import { noSuchCast } from './recording.ts';
-import { runOutput } from './run-output.ts';
+import { type RunText, runOutput } from './run-output.ts';
 import type { SeekIndex } from './seek-index.ts';
 import { type Frozen, freeze, type Segment, type SegmentIndex, segment, segmentIndex } from './segment.ts';
 
@@ -84,7 +83,7 @@ export class Library {
   }
 
   /** What a terminal.run printed, without escape sequences. Faults: as command, CAST_DAMAGED. */
-  async output(cast: string, { seq, time, process }: CommandMarker, maxBytes: number): Promise<KeptOutput> {
+  async output(cast: string, { seq, time, process }: CommandMarker, maxBytes: number): Promise<RunText> {
     const { index } = await this.#indexes.open(cast);
     return await runOutput(index, { seq, timeMs: Math.round(time * 1000), process }, maxBytes);
   }

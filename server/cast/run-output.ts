@@ -3,18 +3,14 @@
 import { parseLabel } from '../../protocol/command-mark.ts';
 import type { NumberedFrame } from '../../protocol/frame.ts';
 import type { KeptOutput } from '../keeper/keeper.ts';
-import { OutputKeeper } from '../keeper/output.ts';
+import { leftOut, OutputKeeper } from '../keeper/output.ts';
 import { PlainText } from './plain-text.ts';
+import { RunSpan } from './run-span.ts';
 import type { SeekIndex } from './seek-index.ts';
 import { Slice } from './slice.ts';
 
-/** The shell's mark before the output of a run; what stands before it is the echo of what was typed. */
-const BEGIN = /\x1b\]133;C;r=\w{1,20};k=(\w{1,64})\x07/;
-const MAX_BEGIN_CHARS = 100;
-/** The shell's mark after it, with the same key; the prompt follows. */
-const END = '\x1b]133;D;';
-/** It holds a path of 4096 bytes, each as %XX at most. */
-const MAX_END_CHARS = 16 * 1024;
+/** Read of the beginning and of the end of a run that printed more than both: half a second of work, whatever it printed. */
+const PART_BYTES = 4 * 1024 * 1024;
 
 /** The marker at which the run began. */
 export interface RunStart {
@@ -23,85 +19,131 @@ export interface RunStart {
   readonly process: string;
 }
 
+export interface RunText {
+  readonly kept: KeptOutput;
+  /** Something is left out of it, or of what was read for it. */
+  readonly truncated: boolean;
+}
+
 /** So far, when the run goes on. Faults: CAST_NOT_FOUND, CAST_DAMAGED. */
-export async function runOutput(index: SeekIndex, start: RunStart, maxBytes: number): Promise<KeptOutput> {
-  // A millisecond earlier, since a keyframe may stand between the marker and output of the same moment.
-  const number = index.keyframeBefore(start.timeMs - 1);
-  const { cols = 0, rows = 0 } = index.keyframes[number] ?? {};
-  const kept = new OutputKeeper(maxBytes);
-  const shown = new PlainText({ cols, rows });
-  const span = new RunSpan();
-  const slice = new Slice();
+export async function runOutput(index: SeekIndex, start: RunStart, maxBytes: number): Promise<RunText> {
+  const [first, ...later] = partsOf(index, start);
+  const text = new Transcript(maxBytes, index.keyframes[first.keyframe]);
   try {
-    for await (const batch of index.frames(number)) {
-      for (const frame of batch) {
-        if (span.over || isEnd(frame, start)) return finish(kept, shown);
-        if (frame.code === 'r') shown.take(frame);
-        if (frame.code !== 'o' || frame.seq < start.seq) continue;
-        kept.append(Buffer.from(shown.take({ code: 'o', data: span.take(frame.data) })));
-        if (slice.over) await slice.rest();
-      }
+    await readPart(index, { ...first, start }, text);
+    for (const part of later) {
+      text.skip(part.skipped, index.keyframes[part.keyframe]);
+      await readPart(index, { ...part, start }, text);
     }
-    return finish(kept, shown);
+    return text.finish();
   } finally {
-    shown.close();
+    text.close();
   }
 }
 
-function isEnd({ code, data, seq }: NumberedFrame, start: RunStart): boolean {
-  if (code !== 'm' || seq <= start.seq) return false;
-  const said = parseLabel(data);
-  return said?.kind === 'end' && said.process === start.process;
+interface Part {
+  /** Number of the one to begin at. */
+  readonly keyframe: number;
+  /** Byte of the file to end at. */
+  readonly end: number;
+  /** Bytes of the file between the part before and this one. */
+  readonly skipped: number;
 }
 
-function finish(kept: OutputKeeper, shown: PlainText): KeptOutput {
-  const rest = shown.rest();
-  const newline = rest !== '' && shown.atLineStart ? '\n' : '';
-  kept.append(Buffer.from(rest + newline));
-  return kept.kept();
+/** The stretch of the file that has the run; only its two ends when it is long. */
+function partsOf({ keyframes, marks, end }: SeekIndex, start: RunStart): [Part, ...Part[]] {
+  const last = marks.find((mark) => endsRun(mark.label, start) && mark.seq > start.seq)?.seq ?? end.seq;
+  const past = keyframes.find(({ seq }) => seq >= last)?.offset ?? end.offset;
+  const keyframe = Math.max(
+    0,
+    keyframes.findLastIndex(({ seq }) => seq < start.seq),
+  );
+  const firstEnd = (keyframes[keyframe]?.offset ?? 0) + PART_BYTES;
+  const between = keyframes.find(({ offset }) => offset >= firstEnd)?.offset ?? past;
+  const second = keyframes.findLastIndex(({ offset }) => offset <= past - PART_BYTES);
+  const secondStart = keyframes[second]?.offset ?? 0;
+  if (secondStart <= between) return [{ keyframe, end: past, skipped: 0 }];
+  return [
+    { keyframe, end: between, skipped: 0 },
+    { keyframe: second, end: past, skipped: secondStart - between },
+  ];
 }
 
-/** Lets through what stands between the two marks, however it is cut. */
-class RunSpan {
-  over = false;
-  #key: string | null = null;
-  /** A tail that may be part of a mark. */
-  #held = '';
-
-  take(data: string): string {
-    const text = this.#held + data;
-    this.#held = '';
-    if (this.#key !== null) return this.#inside(text);
-    const begin = BEGIN.exec(text);
-    if (begin === null) {
-      this.#held = text.slice(-MAX_BEGIN_CHARS);
-      return '';
-    }
-    this.#key = begin[1] ?? '';
-    return this.#inside(text.slice(begin.index + begin[0].length));
-  }
-
-  #inside(text: string): string {
-    for (let from = 0; ; from += END.length) {
-      from = text.indexOf(END, from);
-      if (from === -1) return this.#holdBack(text, partOfEnd(text));
-      const end = text.indexOf('\x07', from);
-      if (end === -1 && text.length - from <= MAX_END_CHARS) return this.#holdBack(text, from);
-      if (end !== -1 && text.slice(from, end).endsWith(`;k=${this.#key}`)) {
-        this.over = true;
-        return text.slice(0, from);
-      }
+async function readPart(index: SeekIndex, part: Part & { readonly start: RunStart }, text: Transcript): Promise<void> {
+  const { keyframe, end, start } = part;
+  const slice = new Slice();
+  for await (const batch of index.frames(keyframe, end)) {
+    for (const frame of batch) {
+      if (frame.seq > start.seq && frame.code === 'm' && endsRun(frame.data, start)) return;
+      text.take(frame, start.seq);
+      if (text.over) return;
+      if (slice.over) await slice.rest();
     }
   }
+}
 
-  #holdBack(text: string, from: number): string {
-    this.#held = text.slice(from);
-    return text.slice(0, from);
+function endsRun(label: string, { process }: RunStart): boolean {
+  const said = parseLabel(label);
+  return said?.kind === 'end' && said.process === process;
+}
+
+/** What has been shown of the run. */
+class Transcript {
+  readonly #kept: OutputKeeper;
+  readonly #span = new RunSpan();
+  #shown: PlainText;
+  #skipped = false;
+
+  constructor(maxBytes: number, size: Size = NO_SIZE) {
+    this.#kept = new OutputKeeper(maxBytes);
+    this.#shown = new PlainText(size);
+  }
+
+  /** Whether the run's end has come. */
+  get over(): boolean {
+    return this.#span.over;
+  }
+
+  /** The next frame; output before `from` is none of the run's. */
+  take(frame: NumberedFrame, from: number): void {
+    if (frame.code === 'r') this.#shown.take(frame);
+    if (frame.code === 'o' && frame.seq > from)
+      this.#keep(this.#shown.take({ code: 'o', data: this.#span.take(frame.data) }));
+  }
+
+  skip(bytes: number, size: Size = NO_SIZE): void {
+    this.#keepRest();
+    this.#keep(`\n[… ${bytes} bytes of the recording left out …]\n`);
+    this.#shown.close();
+    this.#shown = new PlainText(size);
+    this.#span.skip();
+    this.#skipped = true;
+  }
+
+  finish(): RunText {
+    this.#keepRest();
+    const kept = this.#kept.kept();
+    return { kept, truncated: this.#skipped || leftOut(kept) > 0 };
+  }
+
+  close(): void {
+    this.#shown.close();
+  }
+
+  #keepRest(): void {
+    const rest = this.#shown.rest();
+    this.#keep(rest !== '' && this.#shown.atLineStart ? `${rest}\n` : rest);
+  }
+
+  #keep(text: string): void {
+    if (text !== '') this.#kept.append(Buffer.from(text));
   }
 }
 
-/** Where a tail begins that may become END; the length when none does. */
-function partOfEnd(text: string): number {
-  const start = text.lastIndexOf('\x1b');
-  return start !== -1 && END.startsWith(text.slice(start)) ? start : text.length;
+interface Size {
+  readonly cols: number;
+  readonly rows: number;
 }
+
+/** Clamped by the emulator; a cast without a keyframe has no frames either. */
+const NO_SIZE: Size = { cols: 0, rows: 0 };

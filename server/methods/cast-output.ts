@@ -24,8 +24,8 @@ export async function castOutput(parts: CastOutputParts, call: Call<'cast.output
   const { command, outcome, exitCode = null } = marker;
   const about = { process, command, outcome, exitCode };
   if (process.startsWith('r')) {
-    const output = await parts.library.output(cast, marker, maxBytes);
-    return { ...about, stdout: shown(output), stderr: '', truncated: leftOut(output) > 0 };
+    const { kept: stdout, truncated } = await parts.library.output(cast, marker, maxBytes);
+    return { ...about, stdout: textOf(stdout), stderr: '', truncated };
   }
   // It is just being started.
   if (lease !== null && outcome === 'running') return { ...about, stdout: '', stderr: '', truncated: false };

@@ -34,7 +34,11 @@ test('the list has the newest first, and takes the filters of cast.list', async 
   expect(await list('?slot=slot_0')).toEqual([CAST]);
   expect(await list('?limit=1')).toEqual([OTHER]);
   expect(await list(`?before=${OTHER}`)).toEqual([CAST]);
-  for (const query of ['?limit=0', '?limit=x', '?nope=1']) expect((await site.ask(`/casts${query}`)).status).toBe(400);
+  expect(await list('?search=SLOT_1')).toEqual([OTHER]);
+  expect(await list('?from=1767272400000')).toEqual([OTHER]);
+  expect(await list('?to=1767272400000')).toEqual([CAST]);
+  const wrong = ['?limit=0', '?limit=x', '?nope=1', '?from=', '?from=now', '?to=-1', `?search=${'x'.repeat(201)}`];
+  for (const query of wrong) expect((await site.ask(`/casts${query}`)).status).toBe(400);
 });
 
 test('a cast comes as it is recorded, as v2 and as text', async () => {
