@@ -4,6 +4,8 @@ import type { Admission } from './token.ts';
 
 /** From the program that prints the address to the page that opens: a person may have to copy it. */
 const TICKET_TTL_MS = 5 * 60_000;
+/** For an address that is printed at the start of a gateway: people read on before they open it. */
+export const PRINTED_TTL_MS = 15 * 60_000;
 /** More at once than browsers that anybody opens. */
 const MAX_TICKETS = 1000;
 
@@ -16,9 +18,9 @@ export class Tickets {
     this.#now = now;
   }
 
-  mint(admission: Admission): string {
+  mint(admission: Admission, ttlMs = TICKET_TTL_MS): string {
     const ticket = randomBytes(24).toString('base64url');
-    this.#open.set(ticket, { admission, untilMs: this.#now() + TICKET_TTL_MS });
+    this.#open.set(ticket, { admission, untilMs: this.#now() + ttlMs });
     const [oldest] = this.#open.keys();
     if (this.#open.size > MAX_TICKETS && oldest !== undefined) this.#open.delete(oldest);
     return ticket;

@@ -43,6 +43,8 @@ export interface LibraryOptions {
 }
 
 export interface CastFilter {
+  /** Only this one. */
+  readonly cast?: string | undefined;
   readonly slot?: string | undefined;
   readonly label?: string | undefined;
   readonly limit: number;
@@ -70,7 +72,8 @@ export class Library {
     const names = await this.#names();
     for (const cast of this.#sealed.keys()) if (!names.has(cast)) this.#sealed.delete(cast);
     const found: { cast: string; summary: Summary; startedAt: number }[] = [];
-    await inParallel([...names], MAX_OPEN, async (cast) => {
+    const looked = [...names].filter((cast) => filter.cast === undefined || filter.cast === cast);
+    await inParallel(looked, MAX_OPEN, async (cast) => {
       const summary = await this.#summary(cast);
       if (summary !== null) found.push({ cast, summary, startedAt: startOf(summary) });
     });
