@@ -19,11 +19,18 @@ export class Tickets {
   }
 
   mint(admission: Admission, ttlMs = TICKET_TTL_MS): string {
+    if (this.#open.size >= MAX_TICKETS) this.#forgetOne(admission);
     const ticket = randomBytes(24).toString('base64url');
     this.#open.set(ticket, { admission, untilMs: this.#now() + ttlMs });
-    const [oldest] = this.#open.keys();
-    if (this.#open.size > MAX_TICKETS && oldest !== undefined) this.#open.delete(oldest);
     return ticket;
+  }
+
+  /** The oldest of the same party if it has any: who asks for many takes the room from nobody else. */
+  #forgetOne(asking: Admission): void {
+    const [oldest] = this.#open.keys();
+    const own = [...this.#open].find(([, { admission }]) => partyOf(admission) === partyOf(asking))?.[0];
+    const forgotten = own ?? oldest;
+    if (forgotten !== undefined) this.#open.delete(forgotten);
   }
 
   /** Whose ticket it is; null when there is none such, or no more. */
@@ -33,3 +40,6 @@ export class Tickets {
     return known === undefined || known.untilMs < this.#now() ? null : known.admission;
   }
 }
+
+/** A session is the same party as the token that it was made from. */
+const partyOf = ({ from, id }: Admission): string => from ?? id;

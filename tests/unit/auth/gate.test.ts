@@ -96,3 +96,16 @@ test('a ticket works once and not for long', () => {
   nowMs += 14 * 60_000;
   expect(tickets.take(printed)).toBe(admission);
 });
+
+test('who asks for tickets without end takes them from nobody but himself', () => {
+  const tickets = new Tickets(() => nowMs);
+  const admin: Admission = { id: 'a', from: null, role: 'admin', slot: null, cast: null, expiresAtMs: null };
+  const viewer: Admission = { ...admin, id: 'v', role: 'viewer', cast: 'cast_x' };
+  const printed = tickets.mint(admin);
+  const first = tickets.mint(viewer);
+  for (let index = 0; index < 3000; index++) tickets.mint({ ...viewer, id: `session${index}`, from: 'v' });
+  expect(tickets.take(first)).toBeNull();
+  expect(tickets.take(printed)).toBe(admin);
+  const later = tickets.mint(admin);
+  expect(tickets.take(later)).toBe(admin);
+});
