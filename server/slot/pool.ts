@@ -75,6 +75,7 @@ export class Pool {
     );
     const waiting = leases.find(({ ownerResume }) => ownerResume !== null && sameText(ownerResume, secret));
     if (waiting !== undefined) {
+      waiting.noteOwnerWaits();
       const message = `A person has taken ${waiting.slot} over and drives it now. It is given back later: try again.`;
       throw new Fault('SLOT_BUSY', message, { takenOver: true });
     }
