@@ -52,20 +52,33 @@ async function drive(client: Client, slot: Slot, detach: string): Promise<End> {
   const left = new Promise<End>((resolve) => {
     leave = resolve;
   });
+  let isTakenOver = false;
   const tty = new Tty({
     input: (text) => {
       const at = text.indexOf(detach);
-      if (at !== 0) slot.terminal.write(at < 0 ? text : text.slice(0, at)).catch(ignoreLost);
+      // Else it would be typed into whatever stands there when the slot is given back.
+      if (isTakenOver && at < 0) process.stdout.write('\x07');
+      else if (at !== 0 && !isTakenOver) slot.terminal.write(at < 0 ? text : text.slice(0, at)).catch(ignoreLost);
       if (at >= 0) leave({ text: 'detached', exitCode: 0 });
     },
     resized: () => void slot.terminal.resize(Tty.size).catch(ignoreLost),
   });
-  const stopTelling = client.on('disconnected', () => process.stdout.write(CONNECTION_LOST));
+  const stops = [
+    client.on('disconnected', ({ code }) => code !== TAKEN_OVER && process.stdout.write(CONNECTION_LOST)),
+    client.on('takenOver', () => {
+      isTakenOver = true;
+      process.stdout.write(TAKEN_OVER_LINE);
+    }),
+    client.on('givenBack', () => {
+      isTakenOver = false;
+      process.stdout.write(GIVEN_BACK_LINE);
+    }),
+  ];
   try {
     const signalled = signal.received.then((received): End => ({ text: `ended by ${received}`, exitCode: 0 }));
     return await Promise.race([show(watch), left, signalled]);
   } finally {
-    stopTelling();
+    for (const stop of stops) stop();
     tty.close();
     signal.close();
     await watch.close();
@@ -74,6 +87,11 @@ async function drive(client: Client, slot: Slot, detach: string): Promise<End> {
 
 /** A bell and a line where the cursor is: the screen is drawn again when the connection is back. */
 const CONNECTION_LOST = '\x07\x1b[7m[connection lost, trying again]\x1b[0m';
+
+const TAKEN_OVER_LINE = '\x07\x1b[7m[taken over: somebody else types until it is given back]\x1b[0m';
+const GIVEN_BACK_LINE = '\x07\x1b[7m[given back]\x1b[0m';
+/** Close code of the gateway: another connection drives the slot. */
+const TAKEN_OVER = 4409;
 
 async function show(events: AsyncIterable<WatchEvent>): Promise<End> {
   const filter = new ScreenFilter({ input: true });

@@ -56,6 +56,9 @@ async function run(client: Client, slot: Slot, { words, options }: Order): Promi
     timeoutMs,
   });
   const stopSignals = forwardSignals(remote);
+  const stopTelling = client.on('takenOver', () => {
+    process.stderr.write(`slotcast: ${slot.name} was taken over: this goes on when it is given back\n`);
+  });
   let isUnread = false;
   const gone = (): void => {
     isUnread = true;
@@ -71,6 +74,7 @@ async function run(client: Client, slot: Slot, { words, options }: Order): Promi
     return isUnread ? NO_READER : exitCodeOf(exit);
   } finally {
     stopSignals();
+    stopTelling();
     process.stdin.destroy();
   }
 }

@@ -6,6 +6,7 @@ import { attach } from './attach.ts';
 import { doctor } from './doctor.ts';
 import { exec } from './exec.ts';
 import { listCasts, listSlots } from './list.ts';
+import { open } from './open.ts';
 import { play } from './play.ts';
 import { serve } from './serve.ts';
 import { token } from './token.ts';
@@ -83,12 +84,17 @@ export function slotcast(done: (exitCode: number) => void): Command {
 
   client('token', 'makes a token and prints it')
     .addOption(new Option('--role <role>', 'what it allows').choices(roles).default('viewer'))
-    .option('--slot <slot>', 'only for this slot')
+    .addOption(new Option('--slot <slot>', 'only for this slot').conflicts('cast'))
+    .option('--cast <cast>', 'only for this recording, as a viewer')
     .addOption(
       new Option('--ttl <time>', 'how long it lasts: 90s, 15m, 1h, 7d').argParser(parseTime).default(3_600_000, '1h'),
     )
     .option('--data-dir <dir>', 'of the gateway on this host; with --url the gateway is asked instead')
     .action(async (options: Options) => done(await token(options)));
+
+  client('open', 'prints an address that signs a browser in, once').action(async (options: Options) =>
+    done(await open(options)),
+  );
 
   client('doctor', 'what this host, or with --url the one of a gateway, can and cannot do')
     .option('--data-dir <dir>', 'tries it in this data directory instead of a temporary one')

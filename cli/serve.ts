@@ -16,6 +16,8 @@ export interface TokenOrder {
   readonly role: Role;
   /** null = every slot. */
   readonly slot: string | null;
+  /** Only this recording; null = those of the slot. */
+  readonly cast: string | null;
   readonly ttlMs: number;
 }
 

@@ -23,9 +23,18 @@ export interface Held {
 export async function holdSlot(client: Client, name: string, options: HoldOptions): Promise<Held> {
   const { slot, isTaken } = await take(client, name, options);
   const { keep = false } = options;
+  let isDrivenByOther = false;
+  client.on('takenOver', () => {
+    isDrivenByOther = true;
+  });
+  client.on('givenBack', () => {
+    isDrivenByOther = false;
+  });
   return {
     slot,
     release: async () => {
+      // A release would wait for the give-back; without one the lease ends by its grace time after that.
+      if (isDrivenByOther) return `${slot.name} is left to who took it over`;
       if (isTaken) {
         await slot.giveBack();
         return `${slot.name} was given back`;

@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url';
 import pino, { type Logger } from 'pino';
 import type { Role } from '../protocol/method.ts';
 import { Gate } from './auth/gate.ts';
-import { Tickets } from './auth/ticket.ts';
-import { Tokens } from './auth/token.ts';
+import { PRINTED_TTL_MS, Tickets } from './auth/ticket.ts';
+import { type Admission, Tokens } from './auth/token.ts';
 import { Library } from './cast/library.ts';
 import { claimDataDir } from './claim.ts';
 import type { Config } from './config.ts';
@@ -67,6 +67,9 @@ interface Parts {
   readonly endpoint: Endpoint;
   readonly server: Server;
   readonly adminToken: string;
+  /** null under --auth none. */
+  readonly admin: Admission | null;
+  readonly tickets: Tickets;
   /** From here on no new work is taken. */
   readonly drain: () => void;
 }
@@ -91,11 +94,15 @@ export class Gateway {
       opened.unshift(keeper);
       const tokens =
         config.auth === 'none' ? null : await Tokens.open({ dataDir: config.dataDir, fixed: config.token });
-      const { pool, library, endpoint, server, drain } = await assemble({ config, log, keeper, tokens });
+      const { pool, library, endpoint, server, tickets, drain } = await assemble({ config, log, keeper, tokens });
       opened.unshift(endpoint);
       await listen(server, config);
       const adminToken = tokens === null ? '' : (config.token ?? (await readFile(tokenFileOf(config), 'utf8')).trim());
-      return new Gateway({ config, claim, keeper, pool, library, tokens, endpoint, server, adminToken, drain });
+      const admin = tokens === null ? null : await tokens.verify(adminToken);
+      return new Gateway({
+        ...{ config, claim, keeper, pool, library, tokens, endpoint, server },
+        ...{ adminToken, admin, tickets, drain },
+      });
     } catch (error) {
       for (const part of opened) await part.close();
       throw error;
@@ -119,7 +126,13 @@ export class Gateway {
     return tokens === null || config.token !== undefined ? null : tokenFileOf(config);
   }
 
-  async mint(order: { role: Role; slot?: string; ttlMs: number }): Promise<string> {
+  /** The address that signs an admin's browser in, once and within 15 minutes; a new one each time. Under --auth none that of the page. */
+  signInUrl(): string {
+    const { admin, tickets } = this.#parts;
+    return admin === null ? `${this.url}/` : `${this.url}/#ticket=${tickets.mint(admin, PRINTED_TTL_MS)}`;
+  }
+
+  async mint(order: { role: Role; slot?: string; cast?: string; ttlMs: number }): Promise<string> {
     const { tokens } = this.#parts;
     if (tokens === null) return '';
     return (await tokens.mint({ slot: null, ...order })).token;
@@ -201,6 +214,7 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
       new LiveRoute({ slots: pool, log }),
     ],
   });
+  const tickets = new Tickets();
   const app = httpApp({
     gate,
     log,
@@ -214,8 +228,8 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
       metricsRoute(metrics, gate),
       castRoutes({ gate, library }),
       fileRoutes({ gate, workspace: (slot) => pool.get(slot).workspace }),
-      sessionRoutes({ gate, tokens, tickets: new Tickets() }),
-      tokenRoutes({ gate, tokens }),
+      sessionRoutes({ gate, tokens, tickets }),
+      tokenRoutes({ gate, tokens, library }),
     ],
   });
   await pool.open();
@@ -224,7 +238,7 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
   const drain = (): void => {
     draining = true;
   };
-  return { pool, library, endpoint, server: httpServer({ app, upgrade: endpoint.upgrade }), drain };
+  return { pool, library, endpoint, server: httpServer({ app, upgrade: endpoint.upgrade }), tickets, drain };
 }
 
 /** A cast whose lease goes on, as the library sees it. */

@@ -20,14 +20,20 @@ export async function serve(argv: readonly string[]): Promise<number> {
   } catch (error) {
     return refuse(error);
   }
-  const tokenLine = gateway.tokenFile === null ? 'everybody may drive: --auth none' : `token: ${gateway.tokenFile}`;
-  process.stdout.write(`slotcast is at ${gateway.url}/\n${tokenLine}\n`);
+  process.stdout.write(`slotcast is at ${gateway.url}/\n${wayIn(gateway)}`);
   for (const { name, detail, remedy } of gateway.shortcomings()) {
     process.stderr.write(`slotcast: ${name}: ${detail}${remedy === undefined ? '' : ` (${remedy})`}\n`);
   }
   await stopped;
   await gateway.close();
   return 0;
+}
+
+/** How to get in. Only here is a ticket ever written: it works once and not for long. */
+function wayIn(gateway: Gateway): string {
+  if (gateway.adminToken === '') return 'everybody may drive: --auth none\n';
+  const token = gateway.tokenFile === null ? 'the one in SLOTCAST_TOKEN' : gateway.tokenFile;
+  return `sign in, once and within 15 minutes (later by slotcast open): ${gateway.signInUrl()}\ntoken: ${token}\n`;
 }
 
 /** Ctrl-C through npm comes twice at once: from the terminal, and handed on by npm. */

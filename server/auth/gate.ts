@@ -1,4 +1,4 @@
-// The one place where a request gets in or not: Host and Origin, credential, role, slot. It never says more than the caller may know.
+// The one place where a request gets in or not: Host and Origin, credential, role. It never says more than the caller may know.
 import { Fault } from '../../protocol/fault.ts';
 import { type Role, roles } from '../../protocol/method.ts';
 import { Attempts } from './attempt.ts';
@@ -68,9 +68,4 @@ export function requireRole(has: Role, needs: Role, what: string): void {
   throw new Fault('FORBIDDEN', `${what} needs the role ${needs}; this credential has ${has}.`);
 }
 
-/** FORBIDDEN for another slot than the credential's, whether there is such a slot or not. */
-export function requireSlot(only: string | null, slot: string): void {
-  if (only !== null && only !== slot) throw new Fault('FORBIDDEN', `This credential is for ${only} only.`);
-}
-
-const ANYBODY: Admission = { id: 'anybody', from: null, role: 'admin', slot: null, expiresAtMs: null };
+const ANYBODY: Admission = { id: 'anybody', from: null, role: 'admin', slot: null, cast: null, expiresAtMs: null };

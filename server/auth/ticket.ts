@@ -4,6 +4,8 @@ import type { Admission } from './token.ts';
 
 /** From the program that prints the address to the page that opens: a person may have to copy it. */
 const TICKET_TTL_MS = 5 * 60_000;
+/** For an address that is printed at the start of a gateway: people read on before they open it. */
+export const PRINTED_TTL_MS = 15 * 60_000;
 /** More at once than browsers that anybody opens. */
 const MAX_TICKETS = 1000;
 
@@ -16,12 +18,19 @@ export class Tickets {
     this.#now = now;
   }
 
-  mint(admission: Admission): string {
+  mint(admission: Admission, ttlMs = TICKET_TTL_MS): string {
+    if (this.#open.size >= MAX_TICKETS) this.#forgetOne(admission);
     const ticket = randomBytes(24).toString('base64url');
-    this.#open.set(ticket, { admission, untilMs: this.#now() + TICKET_TTL_MS });
-    const [oldest] = this.#open.keys();
-    if (this.#open.size > MAX_TICKETS && oldest !== undefined) this.#open.delete(oldest);
+    this.#open.set(ticket, { admission, untilMs: this.#now() + ttlMs });
     return ticket;
+  }
+
+  /** The oldest of the same party if it has any: who asks for many takes the room from nobody else. */
+  #forgetOne(asking: Admission): void {
+    const [oldest] = this.#open.keys();
+    const own = [...this.#open].find(([, { admission }]) => partyOf(admission) === partyOf(asking))?.[0];
+    const forgotten = own ?? oldest;
+    if (forgotten !== undefined) this.#open.delete(forgotten);
   }
 
   /** Whose ticket it is; null when there is none such, or no more. */
@@ -31,3 +40,6 @@ export class Tickets {
     return known === undefined || known.untilMs < this.#now() ? null : known.admission;
   }
 }
+
+/** A session is the same party as the token that it was made from. */
+const partyOf = ({ from, id }: Admission): string => from ?? id;

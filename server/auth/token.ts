@@ -1,12 +1,14 @@
-// Tokens: made, read and taken back. A JWT (HS256) says its role, its slot and its end itself; the key never leaves this file.
+// Tokens: made, read and taken back. A JWT (HS256) says its role, what it is for and its end itself; the key never leaves this file.
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { join } from 'node:path';
 import { decodeJwt, errors, jwtVerify, SignJWT } from 'jose';
 import { z } from 'zod';
+import { castId } from '../../protocol/cast.ts';
 import { Fault } from '../../protocol/fault.ts';
 import { type Role, roles } from '../../protocol/method.ts';
 import { slotName } from '../../protocol/value.ts';
 import { Revocations } from './revocation.ts';
+import type { Scope } from './scope.ts';
 import { readOrMakeSecret, readSecret, writeSecret } from './secret-file.ts';
 
 /** As long as the digest of HS256: more adds nothing, less weakens it. */
@@ -18,24 +20,36 @@ const MAX_TOKEN_LENGTH = 4096;
 /** The longest that a Node timer can hold. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-const claims = z.object({
-  role: z.enum(roles),
-  slot: slotName.optional(),
-  exp: z.number().optional(),
-  jti: z.string().min(1).max(200).optional(),
-  /** The token that this one was made from; it ends with it. */
-  from: z.string().optional(),
-});
+/** Whether such a token may be: one for a recording drives nothing, and is for no slot beside it. */
+export const isFitting = ({
+  role,
+  slot,
+  cast,
+}: {
+  readonly role: Role;
+  readonly slot?: string | null | undefined;
+  readonly cast?: string | null | undefined;
+}): boolean => (cast ?? null) === null || (role === 'viewer' && (slot ?? null) === null);
+
+const claims = z
+  .object({
+    role: z.enum(roles),
+    slot: slotName.optional(),
+    cast: castId.optional(),
+    exp: z.number().optional(),
+    jti: z.string().min(1).max(200).optional(),
+    /** The token that this one was made from; it ends with it. */
+    from: z.string().optional(),
+  })
+  .refine(isFitting);
 
 /** What a credential allows, and until when. Fits a connection's grant. */
-export interface Admission {
+export interface Admission extends Scope {
   /** Name for logs and for revoking: never the credential itself. */
   readonly id: string;
   /** Name of the token that this one was made from. */
   readonly from: string | null;
   readonly role: Role;
-  /** Only this slot; null = all. */
-  readonly slot: string | null;
   /** ms since 1970; null = no end. */
   readonly expiresAtMs: number | null;
 }
@@ -43,6 +57,8 @@ export interface Admission {
 export interface TokenOrder {
   readonly role: Role;
   readonly slot: string | null;
+  /** Only this recording: for a viewer, without a slot. */
+  readonly cast?: string | null;
   /** null = without end. */
   readonly ttlMs: number | null;
   /** Name of the token that it is made from, which it can't outlive. */
@@ -102,10 +118,15 @@ export class Tokens {
     return tokens;
   }
 
-  async mint({ role, slot, ttlMs, from = null }: TokenOrder): Promise<MintedToken> {
+  /** Faults: INVALID_PARAMS for a token of one recording that is more than a viewer's. */
+  async mint({ role, slot, cast = null, ttlMs, from = null }: TokenOrder): Promise<MintedToken> {
+    if (!isFitting({ role, slot, cast })) {
+      throw new Fault('INVALID_PARAMS', 'A token for one recording is for a viewer, and names no slot.');
+    }
     const id = `tok_${randomBytes(9).toString('base64url')}`;
     const expiresAtMs = ttlMs === null ? null : this.#now() + ttlMs;
-    const jwt = new SignJWT({ role, ...(slot === null ? {} : { slot }), ...(from === null ? {} : { from }) })
+    const given = Object.entries({ slot, cast, from }).filter(([, value]) => value !== null);
+    const jwt = new SignJWT({ role, ...Object.fromEntries(given) })
       .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
       .setJti(id)
       .setIssuedAt(Math.floor(this.#now() / 1000));
@@ -116,12 +137,12 @@ export class Tokens {
   /** What this token allows; UNAUTHENTICATED when it is wrong, has expired or was revoked. */
   async verify(token: string): Promise<Admission> {
     if (this.#fixed !== null && timingSafeEqual(sha256(token), this.#fixed)) return ADMIN;
-    const { role, slot = null, exp, jti, from = null } = await this.#read(token);
+    const { role, slot = null, cast = null, exp, jti, from = null } = await this.#read(token);
     const id = jti ?? `tok_${sha256(token).toString('base64url').slice(0, 12)}`;
     const expiresAtMs = exp === undefined ? null : exp * 1000;
     // jose counts whole seconds.
     if (expiresAtMs !== null && expiresAtMs <= this.#now()) throw expired();
-    const admission: Admission = { id, from, role, slot, expiresAtMs };
+    const admission: Admission = { id, from, role, slot, cast, expiresAtMs };
     if (this.#isRevoked(admission)) throw new Fault('UNAUTHENTICATED', 'The token was revoked.');
     return admission;
   }
@@ -196,7 +217,7 @@ export class Tokens {
   }
 }
 
-const ADMIN: Admission = { id: 'fixed', from: null, role: 'admin', slot: null, expiresAtMs: null };
+const ADMIN: Admission = { id: 'fixed', from: null, role: 'admin', slot: null, cast: null, expiresAtMs: null };
 
 const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();
 const wrong = (): Fault => new Fault('UNAUTHENTICATED', 'The token is wrong.');

@@ -13,6 +13,8 @@ const MAX_OPEN = 32;
 const CAST = '.cast';
 
 export interface CastFilter {
+  /** Only this one. */
+  readonly cast?: string | undefined;
   readonly slot?: string | undefined;
   readonly label?: string | undefined;
   /** Words that all occur in slot, label or a command. */
@@ -203,7 +205,9 @@ function namesOf(files: readonly string[], ending: string): Set<string> {
   return new Set(names.filter((name) => castId.safeParse(name).success));
 }
 
-function matches({ summary: { header }, startedAt }: Entry, { slot, label, from, to }: CastFilter): boolean {
+function matches({ cast, summary: { header }, startedAt }: Entry, filter: CastFilter): boolean {
+  const { slot, label, from, to } = filter;
+  if (filter.cast !== undefined && filter.cast !== cast) return false;
   if (slot !== undefined && header.slotcast?.slot !== slot) return false;
   if (startedAt < (from ?? Number.NEGATIVE_INFINITY) || startedAt >= (to ?? Number.POSITIVE_INFINITY)) return false;
   return label === undefined || header.slotcast?.label === label;

@@ -4,9 +4,9 @@ import { Hono } from 'hono';
 import { castMethods } from '../../protocol/cast.ts';
 import { Fault } from '../../protocol/fault.ts';
 import type { Gate } from '../auth/gate.ts';
+import { narrowed, requireSlot, requireVisible } from '../auth/scope.ts';
 import { type ExportFormat, exportFormats } from '../cast/export.ts';
 import type { Library } from '../cast/library.ts';
-import { requireVisible } from '../methods/cast.ts';
 import { type HttpContext, type HttpEnv, needs } from './env.ts';
 import { partHeaders, partOf } from './range.ts';
 import { askedBy, downloadHeaders, streamReply } from './stream-reply.ts';
@@ -23,28 +23,25 @@ export function castRoutes({ gate, library }: CastRouteOptions): Hono<HttpEnv> {
 
   app.get('/casts', async (c) => {
     const filter = filterOf(c);
-    const only = c.get('admission').slot;
-    if (only !== null && filter.slot !== undefined && filter.slot !== only) {
-      throw new Fault('FORBIDDEN', `This credential is for ${only} only.`);
-    }
-    return c.json({ casts: await library.list({ ...filter, slot: only ?? filter.slot }) });
+    if (filter.slot !== undefined) requireSlot(c.get('admission'), filter.slot);
+    return c.json({ casts: await library.list(narrowed(c.get('admission'), filter)) });
   });
 
   app.get('/casts/:file{[^/]+\\.cast}', async (c) => {
     const cast = c.req.param('file').slice(0, -'.cast'.length);
-    await requireVisible(library, cast, c.get('admission').slot);
+    await requireVisible(library, cast, c.get('admission'));
     return await download(c, library, { cast, format: formatOf(c) });
   });
 
   app.get('/casts/:cast/index.json', async (c) => {
     const cast = c.req.param('cast');
-    await requireVisible(library, cast, c.get('admission').slot);
+    await requireVisible(library, cast, c.get('admission'));
     return c.json(await library.segmentIndex(cast, untilOf(c)));
   });
 
   app.get('/casts/:cast/:segment{segment-\\d{1,9}\\.json}', async (c) => {
     const cast = c.req.param('cast');
-    await requireVisible(library, cast, c.get('admission').slot);
+    await requireVisible(library, cast, c.get('admission'));
     const number = Number(/\d+/.exec(c.req.param('segment'))?.[0]);
     return c.json(await library.segment(cast, number, untilOf(c)));
   });

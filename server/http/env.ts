@@ -3,7 +3,8 @@ import type { HttpBindings } from '@hono/node-server';
 import type { Context, MiddlewareHandler } from 'hono';
 import { Fault } from '../../protocol/fault.ts';
 import type { Role } from '../../protocol/method.ts';
-import { type Gate, requireRole, requireSlot } from '../auth/gate.ts';
+import { type Gate, requireRole } from '../auth/gate.ts';
+import { requireSlot } from '../auth/scope.ts';
 import type { Admission } from '../auth/token.ts';
 
 export interface HttpEnv {
@@ -26,7 +27,7 @@ export function needs(gate: Gate, role: Role): MiddlewareHandler<HttpEnv> {
 /** The slot that the path names, if the credential allows it. */
 export function slotOf(c: HttpContext): string {
   const slot = c.req.param('slot') ?? '';
-  requireSlot(c.get('admission').slot, slot);
+  requireSlot(c.get('admission'), slot);
   return slot;
 }
 

@@ -1,7 +1,7 @@
 // /live/SLOT: a slot's live terminal for stock asciinema players. A viewer that is slow is given a fresh screen; it never slows the slot.
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
-import { requireSlot } from '../auth/gate.ts';
+import { requireSlot, type Scope } from '../auth/scope.ts';
 import type { FrameLog } from '../keeper/frame-log.ts';
 import { Cursor, type Step } from '../screen/cursor.ts';
 import type { LiveScreen } from '../screen/live-screen.ts';
@@ -25,7 +25,7 @@ export interface LiveOptions {
 }
 
 interface Visit {
-  readonly admission: { readonly slot: string | null };
+  readonly admission: Scope;
   readonly url: URL;
 }
 
@@ -53,7 +53,7 @@ export class LiveRoute {
 
   check({ admission, url }: Visit): void {
     const slot = slotOf(url);
-    requireSlot(admission.slot, slot);
+    requireSlot(admission, slot);
     this.#options.slots.get(slot);
   }
 

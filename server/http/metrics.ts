@@ -1,6 +1,7 @@
 // What the gateway counts, for Prometheus: slots, connections, calls, frames, and how the process itself does. Labels are from closed sets only.
 import { Hono } from 'hono';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Fault } from '../../protocol/fault.ts';
 import type { SlotInfo } from '../../protocol/slot.ts';
 import { type Gate, requireRole } from '../auth/gate.ts';
 import type { HttpEnv } from './env.ts';
@@ -94,7 +95,9 @@ export function metricsRoute(metrics: Metrics, gate: Gate): Hono<HttpEnv> {
     const { incoming } = c.env;
     const proxied = ['forwarded', 'x-forwarded-for', 'x-real-ip'].some((name) => incoming.headers[name] !== undefined);
     if (proxied || !isLoopback(incoming.socket.remoteAddress)) {
-      requireRole((await gate.admit(incoming)).role, 'viewer', '/metrics');
+      const admission = await gate.admit(incoming);
+      requireRole(admission.role, 'viewer', '/metrics');
+      if (admission.cast !== null) throw new Fault('FORBIDDEN', 'This credential is for one recording only.');
     }
     return c.body(await metrics.text(), 200, { 'content-type': metrics.contentType, 'cache-control': 'no-store' });
   });

@@ -62,12 +62,12 @@ async function redeem(c: HttpContext, tickets: Tickets): Promise<Admission> {
 }
 
 async function giveCookie(c: HttpContext, tokens: Tokens, admission: Admission): Promise<void> {
-  const { role, slot, expiresAtMs } = admission;
+  const { role, slot, cast, expiresAtMs } = admission;
   const ttlMs = Math.min(SESSION_MS, (expiresAtMs ?? Number.POSITIVE_INFINITY) - Date.now());
-  const { token } = await tokens.mint({ role, slot, ttlMs, from: admission.from ?? admission.id });
+  const { token } = await tokens.mint({ role, slot, cast, ttlMs, from: admission.from ?? admission.id });
   const secure = c.req.header('origin')?.startsWith('https:') ?? false;
   const maxAge = Math.max(0, Math.floor(ttlMs / 1000));
   setCookie(c, COOKIE, token, { path: '/', httpOnly: true, sameSite: 'Strict', secure, maxAge });
 }
 
-const describe = ({ role, slot, expiresAtMs }: Admission) => ({ role, slot, expiresAt: expiresAtMs });
+const describe = ({ role, slot, cast, expiresAtMs }: Admission) => ({ role, slot, cast, expiresAt: expiresAtMs });

@@ -1,5 +1,6 @@
 // The slot that a call means: the one its connection drives, or the one it names.
 import { Fault } from '../../protocol/fault.ts';
+import { requireSlot } from '../auth/scope.ts';
 import type { Lease } from '../slot/lease.ts';
 import type { Pool } from '../slot/pool.ts';
 import type { Slot } from '../slot/slot.ts';
@@ -26,8 +27,6 @@ export function boundSlot(pool: Pool, peer: Peer): Slot {
 /** The named slot if the token allows it, else the bound one. */
 export function namedSlot(pool: Pool, peer: Peer, name: string | undefined): Slot {
   if (name === undefined) return pool.get(boundLease(peer).slot);
-  if (peer.grant.slot !== null && peer.grant.slot !== name) {
-    throw new Fault('FORBIDDEN', `This token is for ${peer.grant.slot} only.`);
-  }
+  requireSlot(peer.grant, name);
   return pool.get(name);
 }

@@ -1,5 +1,5 @@
-// cast.*: recordings. A token for one slot sees the recordings of that slot only.
-import { Fault } from '../../protocol/fault.ts';
+// cast.*: recordings. A token for one slot sees the recordings of that slot only, one for a recording sees that one.
+import { narrowed, requireVisible } from '../auth/scope.ts';
 import type { Library } from '../cast/library.ts';
 import type { Pool } from '../slot/pool.ts';
 import { castOutput } from './cast-output.ts';
@@ -8,12 +8,9 @@ import type { Handlers, Peer } from './context.ts';
 type CastHandlers = Pick<Handlers, Extract<keyof Handlers, `cast.${string}`>>;
 
 export function castHandlers(library: Library, pool: Pool): CastHandlers {
-  const allow = (peer: Peer, cast: string): Promise<void> => requireVisible(library, cast, peer.grant.slot);
+  const allow = (peer: Peer, cast: string): Promise<void> => requireVisible(library, cast, peer.grant);
   return {
-    'cast.list': async (call, { peer }) => {
-      const slot = peer.grant.slot ?? call.slot;
-      return { casts: await library.list(slot === undefined ? call : { ...call, slot }) };
-    },
+    'cast.list': async (call, { peer }) => ({ casts: await library.list(narrowed(peer.grant, call)) }),
     'cast.info': async ({ cast }, { peer }) => {
       await allow(peer, cast);
       return await library.info(cast);
@@ -31,15 +28,4 @@ export function castHandlers(library: Library, pool: Pool): CastHandlers {
       return await castOutput({ library, pool }, call);
     },
   };
-}
-
-/** A token of one slot learns nothing of other slots' recordings, not even that they are there. */
-export async function requireVisible(
-  library: Pick<Library, 'slotOf'>,
-  cast: string,
-  only: string | null,
-): Promise<void> {
-  if (only === null) return;
-  const slot = await library.slotOf(cast).catch(() => null);
-  if (slot !== only) throw new Fault('CAST_NOT_FOUND');
 }

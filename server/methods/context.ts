@@ -1,15 +1,14 @@
 // What a method knows of who calls: the peer at the other end of the connection, and whether the call still matters.
 import type { Call, MethodName, Notice, NotificationName, Result } from '../../protocol/contract.ts';
 import type { Role } from '../../protocol/method.ts';
+import type { Scope } from '../auth/scope.ts';
 import type { Lease } from '../slot/lease.ts';
 
 /** What a credential allows. */
-export interface Grant {
+export interface Grant extends Scope {
   /** Name for logs: never the credential itself. */
   readonly id: string;
   readonly role: Role;
-  /** Only this slot; null = all. */
-  readonly slot: string | null;
 }
 
 /** The other end of one connection. */

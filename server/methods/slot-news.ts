@@ -1,5 +1,6 @@
 // slots.changed for connections that asked by watch.slots: every change, at most a few times a second for each connection.
 import type { SlotInfo } from '../../protocol/slot.ts';
+import { seesSlot } from '../auth/scope.ts';
 import type { Pool } from '../slot/pool.ts';
 import type { Peer } from './context.ts';
 
@@ -23,7 +24,7 @@ export class SlotNews {
 
   /** Turns the news on or off for this peer; gives the slots that it may see as they stand. */
   set(peer: Peer, on: boolean): SlotInfo[] {
-    const allowed = (name: string): boolean => peer.grant.slot === null || peer.grant.slot === name;
+    const allowed = (name: string): boolean => seesSlot(peer.grant, name);
     if (!on) this.#stop(peer);
     else if (!this.#readers.has(peer)) {
       const subscription = this.#pool.listen(({ name }) => allowed(name) && this.#note(peer, name));

@@ -1,6 +1,7 @@
 // slot.*: leases. A connection that ends leaves its lease to the grace time.
 import { Fault } from '../../protocol/fault.ts';
 import type { Acquired, Network } from '../../protocol/slot.ts';
+import { seesSlot } from '../auth/scope.ts';
 import type { Lease } from '../slot/lease.ts';
 import type { Pool } from '../slot/pool.ts';
 import { boundLease, namedSlot } from './bound.ts';
@@ -83,7 +84,7 @@ export function slotHandlers(parts: SlotMethodParts): SlotHandlers {
     },
 
     'slot.list': async (_call, { peer }) => ({
-      slots: pool.list().filter(({ slot }) => peer.grant.slot === null || peer.grant.slot === slot),
+      slots: pool.list().filter(({ slot }) => seesSlot(peer.grant, slot)),
     }),
 
     'slot.info': async (call, { peer }) => namedSlot(pool, peer, call.slot).info(),

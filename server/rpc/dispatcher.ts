@@ -6,7 +6,8 @@ import type { z } from 'zod';
 import { type MethodName, methodNamed } from '../../protocol/contract.ts';
 import { Fault, type FaultName } from '../../protocol/fault.ts';
 import type { Method } from '../../protocol/method.ts';
-import { requireRole, requireSlot } from '../auth/gate.ts';
+import { requireRole } from '../auth/gate.ts';
+import { requireSlot } from '../auth/scope.ts';
 import type { Context, Handlers, Peer } from '../methods/context.ts';
 
 /** Calls that begin something, which a gateway that is going down does not. */
@@ -113,8 +114,8 @@ const oneLine = (text: string): string => text.replace(/[\p{Cc}\p{Bidi_Control}]
 /** A credential for one slot reaches no other, by name or by binding; and what needs a slot has one. */
 function requireOwnSlot({ needs }: Method, call: Record<string, unknown>, peer: Peer): void {
   const { slot } = call;
-  if (typeof slot === 'string') requireSlot(peer.grant.slot, slot);
-  if (peer.lease !== null && !peer.lease.ended) requireSlot(peer.grant.slot, peer.lease.slot);
+  if (typeof slot === 'string') requireSlot(peer.grant, slot);
+  if (peer.lease !== null && !peer.lease.ended) requireSlot(peer.grant, peer.lease.slot);
   if (needs !== 'slot') return;
   if (peer.lease === null) throw new Fault('NOT_BOUND');
   if (peer.lease.ended) {

@@ -2,7 +2,8 @@
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
 import { Fault } from '../../protocol/fault.ts';
-import { requireRole, requireSlot } from '../auth/gate.ts';
+import { requireRole } from '../auth/gate.ts';
+import { requireSlot } from '../auth/scope.ts';
 import type { Peer } from '../methods/context.ts';
 import { Connection } from './connection.ts';
 import type { Dispatcher } from './dispatcher.ts';
@@ -35,7 +36,7 @@ export function rpcRoute(options: RpcRouteOptions): SocketRoute {
       const slot = url.searchParams.get('slot');
       if (slot === null) return;
       requireRole(admission.role, 'agent', 'Binding a slot');
-      requireSlot(admission.slot, slot);
+      requireSlot(admission, slot);
     },
 
     open(socket: WebSocket, { admission, url }: Visit) {

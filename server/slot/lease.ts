@@ -9,6 +9,9 @@ import type { Terminal } from '../terminal/terminal.ts';
 import type { CommandTable } from './command.ts';
 import { KeyTable } from './key-table.ts';
 
+/** An owner who asks from time to time whether the lease was given back does so within this, however short its grace time is. */
+const RETURN_MS = 5_000;
+
 /** Who is bound: one connection. */
 export interface Holder {
   readonly id: string;
@@ -49,6 +52,7 @@ export class Lease {
   #resume = newSecret();
   /** The owner's secret, kept aside while somebody else drives. */
   #owner: string | null = null;
+  #ownerWaits = false;
   #holder: Holder | null = null;
   #timer: NodeJS.Timeout | null = null;
   readonly #graceMs: number;
@@ -111,10 +115,16 @@ export class Lease {
   /** Another party drives from now on; the owner's secret is kept aside, that of one who took over before is void. */
   takeOver(holder: Holder): void {
     if (this.ended) throw new Fault('LEASE_LOST');
+    if (this.#owner === null) this.#ownerWaits = false;
     this.#owner ??= this.#resume;
     this.#resume = newSecret();
     this.#mark('taken over');
     this.bind(holder);
+  }
+
+  /** The owner has asked for the lease while somebody else drives. */
+  noteOwnerWaits(): void {
+    this.#ownerWaits = true;
   }
 
   /** The owner's secret counts again, and the owner has the grace time to come back. INVALID_REQUEST when the owner drives. */
@@ -127,7 +137,7 @@ export class Lease {
     this.#owner = null;
     this.#holder = null;
     this.#mark('given back');
-    this.#awaitHolder();
+    this.#awaitHolder(this.#ownerWaits ? Math.max(this.#graceMs, RETURN_MS) : this.#graceMs);
     this.#changed();
   }
 
@@ -147,10 +157,10 @@ export class Lease {
     this.#holder = null;
   }
 
-  #awaitHolder(): void {
+  #awaitHolder(graceMs = this.graceMs): void {
     this.#stopTimer();
     const late = this.takenOver ? () => this.giveBack() : () => this.#expire(this);
-    this.#timer = setTimeout(late, this.graceMs);
+    this.#timer = setTimeout(late, graceMs);
   }
 
   #stopTimer(): void {

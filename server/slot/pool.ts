@@ -2,6 +2,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import { Fault } from '../../protocol/fault.ts';
 import type { SlotInfo } from '../../protocol/slot.ts';
+import { noSuchSlot } from '../auth/scope.ts';
 import type { Keeper } from '../keeper/keeper.ts';
 import type { Holder, Lease } from './lease.ts';
 import { type LeaseRequest, Slot } from './slot.ts';
@@ -41,9 +42,7 @@ export class Pool {
 
   get(name: string): Slot {
     const slot = this.#slots.get(name);
-    if (slot === undefined) {
-      throw new Fault('SLOT_NOT_FOUND', `There is no slot ${JSON.stringify(name.slice(0, 64))}. slot.list names them.`);
-    }
+    if (slot === undefined) throw noSuchSlot(name);
     return slot;
   }
 
@@ -76,6 +75,7 @@ export class Pool {
     );
     const waiting = leases.find(({ ownerResume }) => ownerResume !== null && sameText(ownerResume, secret));
     if (waiting !== undefined) {
+      waiting.noteOwnerWaits();
       const message = `A person has taken ${waiting.slot} over and drives it now. It is given back later: try again.`;
       throw new Fault('SLOT_BUSY', message, { takenOver: true });
     }

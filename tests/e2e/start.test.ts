@@ -65,6 +65,31 @@ test('serve prints the address to open and where the token lies, and the token o
   await client.close();
 });
 
+test('the address that serve prints signs an admin in once, and open prints another one', async () => {
+  const { url, seen } = await serve();
+  const opened = slotcast('open', '--url', url);
+  expect(await opened.closed).toBe(0);
+  const addresses = [...(seen.stdout + opened.seen.stdout).matchAll(/(http:\S+\/)#ticket=(\S+)$/gm)];
+  expect(addresses.map(([, base]) => base)).toEqual([`${url}/`, `${url}/`]);
+  for (const [, , ticket] of addresses) {
+    const signIn = () =>
+      fetch(`${url}/session`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ ticket }),
+      });
+    const reply = await signIn();
+    expect([reply.status, await reply.json()]).toMatchObject([200, { role: 'admin', slot: null, cast: null }]);
+    expect((await signIn()).status).toBe(401);
+  }
+  expect(seen.stderr).not.toContain('ticket');
+});
+
+test('where everybody is let in serve prints the plain address', async () => {
+  const { seen } = await serve('--auth', 'none');
+  expect(seen.stdout).toMatch(/^slotcast is at http:\/\/127\.0\.0\.1:\d+\/\neverybody may drive: --auth none\n$/);
+});
+
 test.each(['SIGTERM', 'SIGINT'] as const)('%s ends it cleanly, commands and terminals with it', async (signal) => {
   const { child, url, closed } = await serve();
   const client = await connect({ url, token: readFileSync(join(dataDir, 'token'), 'utf8').trim(), reconnect: false });

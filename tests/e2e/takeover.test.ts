@@ -140,6 +140,18 @@ test('the grace time does not run while the slot is taken over, and anew from th
   await expect(watcher.call('slot.acquire', { resume })).rejects.toMatchObject({ fault: 'RESUME_GONE' });
 });
 
+test('an owner who waits gets the slot back, however short the grace time is', async () => {
+  const agent = await gateway.client();
+  const slot = await agent.acquire({ graceMs: 1 });
+  const person = await gateway.client();
+  const connected = next(agent, 'connected');
+  const driven = await person.takeover({ slot: slot.name });
+  await connected;
+  const meanwhile = slot.exec.run({ command: 'echo still here' });
+  await driven.giveBack();
+  expect((await meanwhile).stdout).toBe('still here\n');
+});
+
 test('a lease that is released while it is taken over is over for its owner too', async () => {
   const agent = await gateway.client();
   const slot = await agent.acquire();

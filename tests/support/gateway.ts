@@ -11,8 +11,10 @@ export interface TestGateway {
   readonly url: string;
   readonly token: string;
   readonly dataDir: string;
-  /** A token of that role, for all slots or one. */
-  mint(order: { role: Role; slot?: string; ttlMs: number }): Promise<string>;
+  /** A token of that role, for all slots or one, or for one recording. */
+  mint(order: { role: Role; slot?: string; cast?: string; ttlMs: number }): Promise<string>;
+  /** An address that signs an admin's browser in, once. */
+  signInUrl(): string;
   /** A connection of its own, closed with the gateway; every result is checked against its schema. */
   client(token?: string): Promise<Client>;
   /** Ends this gateway and starts another on the same data directory; `between` runs while there is none. */
@@ -37,6 +39,7 @@ export async function startGateway(...flags: string[]): Promise<TestGateway> {
     token: gateway.adminToken,
     dataDir,
     mint: (order) => gateway.mint(order),
+    signInUrl: () => gateway.signInUrl(),
     client: async (token = gateway.adminToken) => {
       const client = await connect({ url: gateway.url, token, validate: true });
       clients.push(client);

@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Attempts } from '../../../server/auth/attempt.ts';
-import { Gate, requireRole, requireSlot } from '../../../server/auth/gate.ts';
-import { Tickets } from '../../../server/auth/ticket.ts';
+import { Gate, requireRole } from '../../../server/auth/gate.ts';
+import { requireSlot } from '../../../server/auth/scope.ts';
+import { PRINTED_TTL_MS, Tickets } from '../../../server/auth/ticket.ts';
 import { type Admission, Tokens } from '../../../server/auth/token.ts';
 
 let dataDir = '';
@@ -71,7 +72,7 @@ test('roles include those below them', () => {
 test('a credential for one slot refuses every other in the same words, there or not', () => {
   const refusal = (slot: string): string => {
     try {
-      requireSlot('slot_0', slot);
+      requireSlot({ slot: 'slot_0', cast: null }, slot);
       return 'passed';
     } catch (error) {
       return (error as Error).message;
@@ -83,7 +84,7 @@ test('a credential for one slot refuses every other in the same words, there or 
 
 test('a ticket works once and not for long', () => {
   const tickets = new Tickets(() => nowMs);
-  const admission: Admission = { id: 'a', from: null, role: 'viewer', slot: null, expiresAtMs: null };
+  const admission: Admission = { id: 'a', from: null, role: 'viewer', slot: null, cast: null, expiresAtMs: null };
   const ticket = tickets.mint(admission);
   expect(tickets.take(ticket)).toBe(admission);
   expect(tickets.take(ticket)).toBeNull();
@@ -91,4 +92,20 @@ test('a ticket works once and not for long', () => {
   const late = tickets.mint(admission);
   nowMs += 5 * 60_000 + 1;
   expect(tickets.take(late)).toBeNull();
+  const printed = tickets.mint(admission, PRINTED_TTL_MS);
+  nowMs += 14 * 60_000;
+  expect(tickets.take(printed)).toBe(admission);
+});
+
+test('who asks for tickets without end takes them from nobody but himself', () => {
+  const tickets = new Tickets(() => nowMs);
+  const admin: Admission = { id: 'a', from: null, role: 'admin', slot: null, cast: null, expiresAtMs: null };
+  const viewer: Admission = { ...admin, id: 'v', role: 'viewer', cast: 'cast_x' };
+  const printed = tickets.mint(admin);
+  const first = tickets.mint(viewer);
+  for (let index = 0; index < 3000; index++) tickets.mint({ ...viewer, id: `session${index}`, from: 'v' });
+  expect(tickets.take(first)).toBeNull();
+  expect(tickets.take(printed)).toBe(admin);
+  const later = tickets.mint(admin);
+  expect(tickets.take(later)).toBe(admin);
 });

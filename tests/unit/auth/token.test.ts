@@ -56,6 +56,25 @@ test('a token carries its role, slot and end', async () => {
   });
 });
 
+test('a token of one recording is for a viewer and for no slot, however it was made', async () => {
+  const tokens = await open();
+  const cast = 'cast_20260101-120000-aa';
+  const { token } = await tokens.mint({ role: 'viewer', slot: null, cast, ttlMs: null });
+  expect(await tokens.verify(token)).toMatchObject({ role: 'viewer', slot: null, cast });
+  for (const order of [
+    { role: 'agent', slot: null },
+    { role: 'admin', slot: null },
+    { role: 'viewer', slot: 'slot_0' },
+  ] as const) {
+    await expect(tokens.mint({ ...order, cast, ttlMs: null })).rejects.toMatchObject({ fault: 'INVALID_PARAMS' });
+    const { slot, ...rest } = order;
+    const key = await readFile(join(dataDir, 'secret.key'));
+    const claims = { ...rest, cast, ...(slot === null ? {} : { slot }) };
+    const forged = await new SignJWT(claims).setProtectedHeader({ alg: 'HS256' }).sign(key);
+    await expect(tokens.verify(forged)).rejects.toMatchObject({ fault: 'UNAUTHENTICATED' });
+  }
+});
+
 test('a token of another key, another algorithm, without signature or with made-up claims opens nothing', async () => {
   const tokens = await open();
   const key = await readFile(join(dataDir, 'secret.key'));

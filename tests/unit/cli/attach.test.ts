@@ -61,3 +61,27 @@ test('another key may detach, and C-] is typed then', async () => {
   await sees('restored, exit 0');
   await ended;
 });
+
+test('what is typed while somebody else drives goes nowhere, and one who leaves then does not wait', async () => {
+  const { terminal, ended, shown, sees } = attach('slot_0');
+  await sees('$ ');
+  const other = await gateway.client();
+  const driven = await other.takeover({ slot: 'slot_0' });
+  await sees('[taken over');
+  const bells = (): number => shown().split('\x07').length;
+  const before = bells();
+  terminal.write('echo lo""st\r');
+  await until('the bell', () => bells() > before);
+  await driven.giveBack();
+  await sees('[given back]');
+  terminal.write('echo my tu""rn\r');
+  await sees('my turn');
+  expect(shown()).not.toContain('lost');
+  const again = await other.takeover({ slot: 'slot_0' });
+  await until('the second one', () => shown().split('[taken over').length === 3);
+  terminal.write('\x1d');
+  await sees('restored, exit 0');
+  await ended;
+  expect(shown()).toContain('detached; slot_0 is left to who took it over');
+  await again.release();
+});

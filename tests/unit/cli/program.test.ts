@@ -94,6 +94,9 @@ test.each([
   [[], 2, /which command/],
   [['exec', 'new', 'ls', '-l'], 2, /-l.*after --/],
   [['token', '--role', 'king'], 2, /--role/],
+  [['token', '--role', 'agent', '--cast', 'cast_x'], 2, /viewer/],
+  [['token', '--slot', 'slot_1', '--cast', 'cast_x'], 2, /--cast/],
+  [['token', '--cast', 'cast_none'], 1, /no recording "cast_none"/],
   [['play', '/nonexistent.cast'], 2, /neither a recording/],
   [['exec', '-n', 'slot_99', '--', 'true'], 1, /slot_99/],
   [['watch', 'slot_1'], 1, /free/],
@@ -162,6 +165,21 @@ test('token asks a gateway that is named, and makes one by itself on its host', 
     const viewer = await gateway.client(seen.stdout.toString().trim());
     expect((await viewer.slots()).map(({ slot }) => slot)).toEqual(['slot_1']);
     await expect(viewer.acquire()).rejects.toMatchObject({ fault: 'FORBIDDEN' });
+  }
+});
+
+test('token --cast makes one for that recording alone', async () => {
+  const agent = await gateway.client();
+  const slot = await agent.acquire();
+  const { cast } = slot;
+  await slot.release();
+  for (const env of [gateway, null]) {
+    const flags = env === null ? ['--data-dir', gateway.dataDir] : [];
+    const { seen, exitCode } = slotcast(env, 'token', '--cast', cast, ...flags);
+    expect(await exitCode).toBe(0);
+    const viewer = await gateway.client(seen.stdout.toString().trim());
+    expect((await viewer.cast.list()).map((one) => one.cast)).toEqual([cast]);
+    expect(await viewer.slots()).toEqual([]);
   }
 });
 

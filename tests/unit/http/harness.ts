@@ -89,6 +89,7 @@ export async function startSite(options: SiteOptions = {}): Promise<Site> {
     connections: () => 7,
   });
   const files = new Workspace({ root: workspace, owner: null });
+  const library = new Library({ dir: casts, live: () => null });
   const app = httpApp({
     gate,
     log,
@@ -102,8 +103,8 @@ export async function startSite(options: SiteOptions = {}): Promise<Site> {
       }),
       metricsRoute(metrics, gate),
       sessionRoutes({ gate, tokens: inUse, tickets }),
-      tokenRoutes({ gate, tokens: inUse }),
-      castRoutes({ gate, library: new Library({ dir: casts, live: () => null }) }),
+      tokenRoutes({ gate, tokens: inUse, library }),
+      castRoutes({ gate, library }),
       fileRoutes({
         gate,
         workspace: (slot) => {

@@ -24,7 +24,7 @@ function setUp({ handlers = {}, grant = {}, lease = null, draining = false }: Se
   });
   const peer: Peer = {
     id: 'conn_1',
-    grant: { id: 'tok_1', role: 'admin', slot: null, ...grant },
+    grant: { id: 'tok_1', role: 'admin', slot: null, cast: null, ...grant },
     lease: lease as unknown as Peer['lease'],
     closed: false,
     notify: async () => {},
