@@ -3,6 +3,7 @@
 
 import { parseLabel } from '../../protocol/command-mark.ts';
 import type { NumberedFrame } from '../../protocol/frame.ts';
+import { playable } from '../../protocol/player-text.ts';
 import type { Keyframe, Mark } from './seek-index.ts';
 
 /** An empty recording has to last too; the shortest that the player's clock tells from nothing. */
@@ -64,11 +65,11 @@ export function segment(
   const end = [durationMs / 1000, 'o', ''] as const;
   // The first segment may have nothing to show before the second one begins, yet must have an event.
   const filler = isLast ? [end] : events.length === 0 ? [[0, 'o', ''] as const] : [];
-  return { snapshot: { cols, rows, init: given.screen }, events: [...events, ...filler] };
+  return { snapshot: { cols, rows, init: playable(given.screen) }, events: [...events, ...filler] };
 }
 
 function eventOf({ timeMs, code, data }: NumberedFrame): (readonly [number, string, string])[] {
-  if (code !== 'm') return [[timeMs / 1000, code, data]];
+  if (code !== 'm') return [[timeMs / 1000, code, playable(data)]];
   return chapter(data).map((command) => [timeMs / 1000, code, command] as const);
 }
 

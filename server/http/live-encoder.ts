@@ -1,6 +1,7 @@
 // A slot's frames in the three languages that asciinema players speak. Pure; one encoder for each viewer, since times count from message to message.
 import { ALIS_MAGIC, ALIS_PROTOCOL, encodeAlis } from '../../protocol/alis.ts';
 import type { NumberedFrame } from '../../protocol/frame.ts';
+import { playable } from '../../protocol/player-text.ts';
 
 /** A WebSocket message: text or bytes. */
 export type LiveMessage = string | Uint8Array;
@@ -55,7 +56,7 @@ class AlisEncoder implements LiveEncoder {
   screen({ seq, timeMs, cols, rows, ansi }: LiveState): readonly LiveMessage[] {
     this.#lastId = seq;
     this.#lastMs = timeMs;
-    return [encodeAlis({ kind: 'init', lastId: seq, timeUs: timeMs * 1000, cols, rows, screen: ansi })];
+    return [encodeAlis({ kind: 'init', lastId: seq, timeUs: timeMs * 1000, cols, rows, screen: playable(ansi) })];
   }
 
   frame(frame: NumberedFrame): LiveMessage {
@@ -64,7 +65,7 @@ class AlisEncoder implements LiveEncoder {
     this.#lastMs = frame.timeMs;
     const known = this.#shared.get(frame);
     if (known?.dtUs === dtUs) return known.bytes;
-    const bytes = encodeAlis({ kind: 'event', id: frame.seq, dtUs, code: frame.code, data: frame.data });
+    const bytes = encodeAlis({ kind: 'event', id: frame.seq, dtUs, code: frame.code, data: playable(frame.data) });
     this.#shared.set(frame, { dtUs, bytes });
     return bytes;
   }
@@ -113,6 +114,6 @@ class CastEncoder implements LiveEncoder {
   #event(timeMs: number, code: string, data: string): string {
     const fromMs = this.#version === 2 ? this.#startMs : this.#lastMs;
     this.#lastMs = timeMs;
-    return JSON.stringify([Math.max(0, timeMs - fromMs) / 1000, code, data]);
+    return JSON.stringify([Math.max(0, timeMs - fromMs) / 1000, code, playable(data)]);
   }
 }

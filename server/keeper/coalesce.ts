@@ -2,8 +2,11 @@
 import { StringDecoder } from 'node:string_decoder';
 import type { Clock, Timer } from './clock.ts';
 
-/** Characters in a frame: a message that is quickly sent, and a parser's step that doesn't stall the event loop. */
-export const MAX_FRAME_CHARS = 64 * 1024;
+/**
+ * Characters in a frame: a message that is quickly sent, and a parser's step that doesn't stall the event loop. Less than 16 reads of a
+ * pty, whose 65,520 bytes asciinema's player hangs on (protocol/player-text.ts): recordings are played from their files too.
+ */
+export const MAX_FRAME_CHARS = 60 * 1024;
 /** Half of a screen's refresh: nobody sees the difference. */
 const WINDOW_MS = 8;
 /** Bursts of a prompt or an editor's redraw pass through at once; a flood is over these within a millisecond. */
