@@ -58,6 +58,7 @@ export class Client {
   readonly #session: Session;
   readonly #http: Http;
   #slotWatches = 0;
+  #screenWatches = 0;
 
   constructor(url: string, session: Session, http: Http) {
     this.url = url;
@@ -106,14 +107,21 @@ export class Client {
     return (await this.call('slot.list', {}, options)).slots;
   }
 
-  /** The list of slots, again with each change. */
-  async watchSlots(): Promise<SlotWatch> {
+  /** The list of slots, again with each change; with `screens` the event `slots.screens` tells what stands on their terminals. */
+  async watchSlots({ screens = false }: { readonly screens?: boolean } = {}): Promise<SlotWatch> {
     const { events } = this.#session;
-    const watch = await SlotWatch.start({
-      begin: async () => (await this.call('watch.slots', { on: true })).slots,
-      end: async () => {
-        if (--this.#slotWatches === 0) await this.call('watch.slots', { on: false }).catch(() => {});
-      },
+    const ask = async () =>
+      (await this.call('watch.slots', { on: this.#slotWatches > 0, screens: this.#screenWatches > 0 })).slots;
+    this.#slotWatches++;
+    if (screens) this.#screenWatches++;
+    const end = async (): Promise<void> => {
+      this.#slotWatches--;
+      if (screens) this.#screenWatches--;
+      if (screens || this.#slotWatches === 0) await ask().catch(() => {});
+    };
+    const starting = SlotWatch.start({
+      begin: ask,
+      end,
       listen: (listener) =>
         together([
           events.on('slots.changed', ({ slots }) => listener.changed(slots)),
@@ -121,8 +129,10 @@ export class Client {
           events.on('closed', ({ error }) => listener.closed(error)),
         ]),
     });
-    this.#slotWatches++;
-    return watch;
+    return await starting.catch(async (error: unknown) => {
+      await end();
+      throw error;
+    });
   }
 
   /** The terminal of a slot as it lives; `since` and `cast` go on from a frame that was seen before. */

@@ -1,10 +1,21 @@
 // slot: leases on slots. A lease outlives its connection by graceMs.
 import { z } from 'zod';
+import { outcome, signalNames } from './exec.ts';
 import { method, notification } from './method.ts';
-import { cols, empty, label, rows, slotName } from './value.ts';
+import { cols, empty, label, rows, seq, slotName } from './value.ts';
 
 export const network = z.enum(['none', 'host']);
 export type Network = z.infer<typeof network>;
+
+const lastCommand = z.object({
+  process: z.string(),
+  command: z.string(),
+  outcome,
+  exitCode: z.int().nullable(),
+  signal: z.enum(signalNames).nullable(),
+  endedAt: z.number().describe('ms since 1970'),
+});
+export type LastCommand = z.infer<typeof lastCommand>;
 
 export const slotInfo = z.object({
   slot: slotName,
@@ -15,6 +26,13 @@ export const slotInfo = z.object({
   viewers: z.int(),
   processes: z.int().describe('how many commands run now'),
   running: z.string().nullable().describe('what runs now: the newest command, in short'),
+  runningSince: z.number().nullable().describe('when that began, ms since 1970'),
+  commands: z.int().describe('how many commands the lease has started'),
+  last: lastCommand.nullable().describe('the newest command of the lease that has ended'),
+  activeAt: z
+    .number()
+    .nullable()
+    .describe('the last output, start or end of a command, ms since 1970; null without a lease'),
   terminal: z.object({ cols, rows, title: z.string() }).nullable(),
   network,
   connected: z.boolean().describe('whether the connection of the lease is open'),
@@ -111,7 +129,23 @@ export const slotMethods = {
   }),
 } as const;
 
+const slotScreen = z.object({
+  slot: slotName,
+  cast: z.string().nullable().describe('null when there is no terminal any more'),
+  seq: seq.describe('the frame as of which it is'),
+  cols: z.int(),
+  rows: z.int(),
+  cursor: z.object({ col: z.int(), row: z.int(), visible: z.boolean() }).nullable(),
+  lines: z.array(z.string()).describe('plain rows from the top, without blanks and empty rows at the end'),
+});
+export type SlotScreen = z.infer<typeof slotScreen>;
+
 export const slotNotifications = {
+  'slots.screens': notification({
+    summary:
+      'Terminals as text, for connections that asked by watch.slots {screens}: all at first, then what changed, a few times a second.',
+    params: z.object({ screens: z.array(slotScreen) }),
+  }),
   'slots.changed': notification({
     summary: 'Slots that changed since the last message, for connections that asked by watch.slots.',
     params: z.object({ slots: z.array(slotInfo) }),

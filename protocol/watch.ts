@@ -51,10 +51,10 @@ export const watchMethods = {
     faults: [],
   }),
   'watch.slots': method({
-    summary: 'The slot list, then slots.changed on every change while on.',
+    summary: 'The slot list, then slots.changed on every change while on; with screens slots.screens too.',
     role: 'viewer',
     needs: 'nothing',
-    params: z.strictObject({ on: z.boolean() }),
+    params: z.strictObject({ on: z.boolean(), screens: z.boolean().default(false) }),
     result: z.object({ slots: z.array(slotInfo) }),
     faults: [],
   }),

@@ -9,6 +9,7 @@ import type { Slot } from '../slot/slot.ts';
 import { namedSlot } from './bound.ts';
 import type { Handlers, Peer } from './context.ts';
 import { SlotNews } from './slot-news.ts';
+import { SlotScreens } from './slot-screen.ts';
 
 type WatchHandlers = Pick<Handlers, 'watch.start' | 'watch.stop' | 'watch.slots'>;
 
@@ -26,6 +27,7 @@ interface Watch {
 export function watchHandlers(pool: Pool): WatchHandlers {
   const watches = new WeakMap<Peer, Map<string, { close(): void }>>();
   const news = new SlotNews(pool);
+  const screens = new SlotScreens(pool);
 
   const openOf = (peer: Peer): Map<string, { close(): void }> => {
     const known = watches.get(peer);
@@ -79,7 +81,10 @@ export function watchHandlers(pool: Pool): WatchHandlers {
       return {};
     },
 
-    'watch.slots': async ({ on }, { peer }) => ({ slots: news.set(peer, on) }),
+    'watch.slots': async (call, { peer }) => {
+      screens.set(peer, call.on && call.screens);
+      return { slots: news.set(peer, call.on) };
+    },
   };
 }
 

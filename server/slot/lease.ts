@@ -6,6 +6,7 @@ import type { Network } from '../../protocol/slot.ts';
 import type { FrameLog } from '../keeper/frame-log.ts';
 import type { LiveScreen } from '../screen/live-screen.ts';
 import type { Terminal } from '../terminal/terminal.ts';
+import type { Activity } from './activity.ts';
 import type { CommandTable } from './command.ts';
 import { KeyTable } from './key-table.ts';
 
@@ -26,6 +27,7 @@ export interface LeaseParts {
   readonly graceMs: number;
   /** How long who took it over may be away before it is given back. */
   readonly takeoverGraceMs: number;
+  readonly activity: Activity;
   readonly log: FrameLog;
   readonly screen: LiveScreen;
   readonly terminal: Terminal;
@@ -42,6 +44,7 @@ export class Lease {
   readonly cast: string;
   readonly label: string | null;
   readonly network: Network;
+  readonly activity: Activity;
   readonly log: FrameLog;
   readonly screen: LiveScreen;
   readonly terminal: Terminal;
@@ -65,6 +68,7 @@ export class Lease {
     this.cast = parts.cast;
     this.label = parts.label;
     this.network = parts.network;
+    this.activity = parts.activity;
     this.log = parts.log;
     this.screen = parts.screen;
     this.terminal = parts.terminal;
@@ -153,6 +157,7 @@ export class Lease {
   end(reason: string): void {
     if (this.ended) return;
     this.endedBy = reason;
+    this.activity.close();
     this.#stopTimer();
     this.#holder = null;
   }

@@ -7,6 +7,7 @@ import type { Keeper, SlotPlace } from '../keeper/keeper.ts';
 import { LiveScreen } from '../screen/live-screen.ts';
 import { Terminal } from '../terminal/terminal.ts';
 import { Workspace } from '../workspace/workspace.ts';
+import { Activity } from './activity.ts';
 import { CommandTable } from './command.ts';
 import { Lease } from './lease.ts';
 
@@ -156,6 +157,10 @@ export class Slot {
       viewers: this.#viewers,
       processes: lease?.commands.running ?? 0,
       running: lease?.terminal.running ?? lease?.commands.newest ?? null,
+      runningSince: lease?.activity.runningSinceMs ?? null,
+      commands: lease?.activity.commands ?? 0,
+      last: lease?.activity.last ?? null,
+      activeAt: lease?.activity.activeAtMs ?? null,
       terminal: lease?.terminal.info() ?? null,
       network: lease?.network ?? this.#options.network,
       connected: lease !== null && lease.holder !== null,
@@ -170,6 +175,7 @@ export class Slot {
     const cast = newCastId();
     const changed = () => this.#options.changed(this);
     const log = await keeper.openLog({ cast, slot: this.name, label, cols: COLS.default, rows: ROWS.default });
+    const activity = new Activity(log, { changed });
     const screen = new LiveScreen(log, { reply: (data) => terminal.reply(data) });
     const terminal: Terminal = new Terminal({ keeper, place, network, log, screen, changed });
     const commands = new CommandTable({
@@ -181,7 +187,7 @@ export class Slot {
     const expire = () =>
       void this.release('expired', true).catch((error: unknown) => this.#options.failed(this, error));
     const parts = { slot: this.name, cast, label, network, graceMs, takeoverGraceMs, changed, expire };
-    return new Lease({ ...parts, log, screen, terminal, commands });
+    return new Lease({ ...parts, activity, log, screen, terminal, commands });
   }
 
   /** Does the work in turn; the slot is free after it, or failed with the reason. */

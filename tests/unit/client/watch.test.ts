@@ -122,6 +122,10 @@ test('the list of slots is the newest one, however slowly it is read', async () 
     network: 'none' as const,
     connected: true,
     takenOver: false,
+    runningSince: null,
+    commands: 0,
+    last: null,
+    activeAt: null,
   });
   server.answer('watch.slots', () => ({ slots: [slot('slot_0', 'free'), slot('slot_1', 'free')] }));
   const client = await server.client({ validate: true });
@@ -136,5 +140,5 @@ test('the list of slots is the newest one, however slowly it is read', async () 
     break;
   }
   await server.until('the end', () => server.seen('watch.slots').length === 2);
-  expect(server.seen('watch.slots')[1]?.params).toEqual({ on: false });
+  expect(server.seen('watch.slots')[1]?.params).toEqual({ on: false, screens: false });
 });

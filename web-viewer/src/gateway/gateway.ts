@@ -88,7 +88,7 @@ export class Gateway {
     this.#link.set({ kind: 'connected' });
     for (const resolve of this.#waiting.splice(0)) resolve(client);
     void this.#follow(await client.watchSlots());
-    await this.screens.attach(client);
+    this.screens.attach(client);
   }
 
   async #follow(watch: SlotWatch): Promise<void> {

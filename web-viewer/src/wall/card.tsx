@@ -56,7 +56,7 @@ function Doing({ slot }: { readonly slot: SlotInfo }) {
   const isRunning = slot.running !== null;
   const now = useNow(isRunning || slot.since !== null);
   if (slot.running !== null) {
-    const sinceMs = slot.runningSince ?? null;
+    const sinceMs = slot.runningSince;
     return (
       <>
         <Badge outcome="running" exitCode={null} />
@@ -67,10 +67,10 @@ function Doing({ slot }: { readonly slot: SlotInfo }) {
     );
   }
   const { last } = slot;
-  if (last !== undefined && last !== null) {
+  if (last !== null) {
     return (
       <>
-        <Badge outcome={last.outcome} exitCode={last.exitCode} />
+        <Badge {...last} />
         <code class="command">{visible(last.command, 200)}</code>
         <time>{runningSpan(now - last.endedAt)} ago</time>
       </>
