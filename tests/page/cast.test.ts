@@ -76,7 +76,7 @@ test('a link to a moment opens there, and does not play by itself', async () => 
   await until('that moment', async () => (await shown(page)).includes('sleep 1.2'));
   expect(await shown(page)).toContain('the first chapter');
   expect(page.url()).toBe(`${gateway.url}/cast/${cast}#t=${moment}`);
-  expect(await page.getByRole('button', { name: 'Play', exact: true }).count()).toBe(1);
+  await page.getByRole('button', { name: 'Play', exact: true }).waitFor();
 });
 
 test('the screen can be copied, and the recording be downloaded in three forms', async () => {

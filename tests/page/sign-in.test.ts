@@ -50,7 +50,7 @@ test('signing out ends it, in the browser and in the gateway', async () => {
   await wall(page).waitFor();
   const [cookie] = await page.context().cookies();
   if (cookie === undefined) throw new Error('There is no cookie.');
-  await page.getByText('admin').click();
+  await page.getByLabel('Signed in as admin').click();
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByRole('heading', { name: 'Sign in' }).waitFor();
   const headers = { cookie: `${cookie.name}=${cookie.value}` };
