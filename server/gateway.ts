@@ -152,7 +152,7 @@ export class Gateway {
   }
 
   async #close(): Promise<void> {
-    const { drain, server, endpoint, pool, library, keeper, claim } = this.#parts;
+    const { drain, server, endpoint, pool, library, keeper, tokens, claim } = this.#parts;
     drain();
     const closed = new Promise((resolve) => server.close(resolve));
     // Connections first: their clients are to come back, not to believe that their lease was ended.
@@ -162,6 +162,7 @@ export class Gateway {
     await closed;
     await keeper.close();
     await library.close();
+    await tokens?.close();
     claim.close();
   }
 }

@@ -52,6 +52,11 @@ export class Revocations {
     return { close: () => void this.#listeners.delete(listener) };
   }
 
+  /** Resolves when nothing is written any more. */
+  async close(): Promise<void> {
+    await this.#saved.catch(() => {});
+  }
+
   async #write(): Promise<void> {
     const now = this.#options.now();
     for (const [id, untilMs] of this.#revoked) {

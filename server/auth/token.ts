@@ -176,6 +176,11 @@ export class Tokens {
     return { close };
   }
 
+  /** Resolves when nothing is written any more. */
+  async close(): Promise<void> {
+    await this.#revocations.close();
+  }
+
   #isRevoked({ id, from }: Admission): boolean {
     return this.#revocations.has(id) || (from !== null && this.#revocations.has(from));
   }

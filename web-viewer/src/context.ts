@@ -5,7 +5,7 @@ import type { Gateway } from './gateway/gateway.ts';
 import type { Keyboard } from './keyboard/keyboard.ts';
 import type { Notes } from './note.tsx';
 import type { Router } from './route.ts';
-import type { Ticks } from './text/now.ts';
+import type { Ticks } from './text/ticks.ts';
 import type { Theme } from './theme.ts';
 
 export interface App {

@@ -7,7 +7,7 @@ import { Gateway } from './gateway/gateway.ts';
 import { Keyboard } from './keyboard/keyboard.ts';
 import { Notes } from './note.tsx';
 import { Router } from './route.ts';
-import { Ticks } from './text/now.ts';
+import { Ticks } from './text/ticks.ts';
 import { Theme } from './theme.ts';
 
 const app = {

@@ -115,6 +115,14 @@ test('the list forgets tokens that have expired since', async () => {
   expect(await readFile(join(dataDir, 'revoked.json'), 'utf8')).not.toContain('tok_old');
 });
 
+test('a token that is revoked while the gateway goes down is on the list', async () => {
+  const tokens = await open();
+  const revoking = tokens.revoke('tok_late');
+  await tokens.close();
+  expect(await readFile(join(dataDir, 'revoked.json'), 'utf8')).toContain('tok_late');
+  await revoking;
+});
+
 test('a damaged list or key stops the start instead of letting revoked tokens in', async () => {
   await open();
   await writeFile(join(dataDir, 'revoked.json'), '{"version":1}');
