@@ -136,6 +136,7 @@ const slotScreen = z.object({
   cols: z.int(),
   rows: z.int(),
   cursor: z.object({ col: z.int(), row: z.int(), visible: z.boolean() }).nullable(),
+  alternateScreen: z.boolean().describe('whether a full-screen program has the terminal'),
   lines: z.array(z.string()).describe('plain rows from the top, without blanks and empty rows at the end'),
 });
 export type SlotScreen = z.infer<typeof slotScreen>;

@@ -16,11 +16,11 @@ const folder = join(root, 'docs', 'screenshot');
 const work = {
   'fix the flaky login test': ['seq -f "test %03g passed" 1 40', 'vim'],
   'upgrade to the new parser': ['git init -q && git status', 'build'],
-  'triage the bug reports': ['ls -la --color /usr/share', 'build'],
+  'triage the bug reports': ['ls -la --color /usr/share', 'log'],
   'nightly benchmark': ['uname -a; nproc', 'htop'],
   'write the API reference': ['for f in a b c; do echo "# $f" > $f.md; done; wc *.md', 'less'],
   'port the importer': ['make test', 'build'],
-  'evaluation 17 of 40': ['python3 -c "print(sum(range(10**6)))"', 'build'],
+  'evaluation 17 of 40': ['python3 -c "print(sum(range(10**6)))"', 'tests'],
   'evaluation 18 of 40': ['python3 -c "import nothing"', 'idle'],
 };
 
@@ -28,6 +28,9 @@ const goesOn = {
   vim: 'vim -u NONE -c "set number nocompatible laststatus=2" main.c\r',
   htop: 'htop\r',
   less: 'less /etc/services\r',
+  log: 'i=0; while :; do i=$((i+1)); printf "10:%02d:%02d \\e[33mGET\\e[0m /issue/%d \\e[32m200\\e[0m %d ms\\n" $((i / 60)) $((i % 60)) $((4000 + i * 31)) $((i * 7 % 90)); sleep 0.5; done\r',
+  tests:
+    'i=0; while :; do i=$((i+1)); printf "test/case_%03d.py \\e[32m%s\\e[0m [%3d%%]\\n" $i "............" $((i % 100)); sleep 0.6; done\r',
   build:
     'i=0; while :; do i=$((i+1)); printf "\\e[36m[%03d]\\e[0m compiling src/module_%s.ts … \\e[32mok\\e[0m\\n" $i $((i * 7919 % 997)); sleep 0.4; done\r',
 };
@@ -56,7 +59,8 @@ async function agent(at, label) {
       "for t in login session token refresh; do printf ' \\e[32m✓\\e[0m %s \\e[90m(12 ms)\\e[0m\\n' $t; sleep 0.3; done",
   });
   if (goes === 'idle') return { client, slot };
-  if (goes === 'build') void slot.exec.run({ command: 'sleep 300 # npm run test:e2e', timeoutMs: 0 }).catch(() => {});
+  if (goes === 'build' || goes === 'tests')
+    void slot.exec.run({ command: 'sleep 300 # npm run test:e2e', timeoutMs: 0 }).catch(() => {});
   await slot.terminal.write(goesOn[goes]);
   return { client, slot };
 }

@@ -103,11 +103,13 @@ export class SlotScreens {
 async function read(slot: Slot, former: SlotScreen | undefined): Promise<SlotScreen | undefined> {
   const { name, lease } = slot;
   if (lease === null || lease.ended || lease.terminal.info() === null) {
-    return former === undefined ? undefined : { ...former, cast: null, seq: 0, cursor: null, lines: [] };
+    return former === undefined
+      ? undefined
+      : { ...former, cast: null, seq: 0, cursor: null, alternateScreen: false, lines: [] };
   }
   if (former?.cast === lease.cast && former.seq === lease.log.lastSeq) return undefined;
-  const { text, cols, rows, cursor, seq } = await lease.screen.capture({ history: 0, format: 'text' });
-  return { slot: name, cast: lease.cast, seq, cols, rows, cursor, lines: linesOf(text) };
+  const { text, seq, cols, rows, cursor, alternateScreen } = await lease.screen.capture({ history: 0, format: 'text' });
+  return { slot: name, cast: lease.cast, seq, cols, rows, cursor, alternateScreen, lines: linesOf(text) };
 }
 
 /** Without the empty ones at the bottom. */

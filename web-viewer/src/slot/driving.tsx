@@ -44,7 +44,7 @@ export function Driving({ info, stop }: DrivingProps) {
     <>
       <div class="strip driving" role="status">
         <b>{isReady ? 'You are driving' : 'Taking over…'}</b>
-        <span>What you type goes to {slot}. Its agent has been told, and can’t type until you give it back.</span>
+        <span>What you type goes to {slot}. Its agent has been told, and waits.</span>
         <button type="button" onClick={stop}>
           Give back <kbd>Ctrl Shift L</kbd>
         </button>
