@@ -5,6 +5,7 @@ import { type CastInfo, castId } from '../../protocol/cast.ts';
 import { Fault } from '../../protocol/fault.ts';
 import { DIGEST, Digests } from './digest.ts';
 import type { IndexCache, ShelfOptions } from './index-cache.ts';
+import { KEPT_FROM_BYTES, SCREENS } from './screen-cache.ts';
 import { Slice } from './slice.ts';
 import { readSummary, type Summary } from './summary.ts';
 
@@ -125,12 +126,15 @@ export class Catalog {
   async #digest(cast: string): Promise<void> {
     if (this.#closed) return;
     const summary = await this.summary(cast);
-    if (summary !== null && summary.seal !== null) await this.#digests.failed(cast, summary.bytes);
+    if (summary === null || summary.seal === null) return;
+    await this.#digests.failed(cast, summary.bytes);
+    if (summary.bytes >= KEPT_FROM_BYTES && !this.#closed) await this.#options.indexes.keepScreens(cast);
   }
 
   async #entries(): Promise<Entry[]> {
-    const { casts, digests } = await this.#files();
+    const { casts, digests, screens } = await this.#files();
     for (const cast of digests) if (!casts.has(cast)) await this.#digests.drop(cast);
+    for (const cast of screens) if (!casts.has(cast)) await this.#options.indexes.dropScreens(cast);
     for (const cast of this.#sealed.keys()) {
       if (casts.has(cast)) continue;
       this.#sealed.delete(cast);
@@ -146,12 +150,12 @@ export class Catalog {
     return entries.sort((a, b) => b.startedAt - a.startedAt || (a.cast < b.cast ? 1 : -1));
   }
 
-  async #files(): Promise<{ casts: Set<string>; digests: Set<string> }> {
+  async #files(): Promise<{ casts: Set<string>; digests: Set<string>; screens: Set<string> }> {
     const files = await readdir(this.#options.dir).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return [];
       throw error;
     });
-    return { casts: namesOf(files, CAST), digests: namesOf(files, DIGEST) };
+    return { casts: namesOf(files, CAST), digests: namesOf(files, DIGEST), screens: namesOf(files, SCREENS) };
   }
 
   /** The first casts in which every word occurs. */

@@ -1,9 +1,9 @@
 // What lists and searches need of the commands of a sealed cast, kept beside it as NAME.digest so that no cast is parsed twice.
 // It believes no file that doesn't fit its cast, and never fails because one can't be written.
-import { constants } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { readSidecar, writeSidecar } from './sidecar.ts';
 import { MAX_TEXT_CHARS } from './tally.ts';
 
 /** Behind the name of a cast. */
@@ -110,47 +110,17 @@ export class Digests {
 
   /** null when there is none that fits the cast. */
   async #read(cast: string, bytes: number): Promise<Digest | null> {
-    const text = await readSmall(this.#path(cast)).catch(() => null);
-    const found = file.safeParse(parsed(text ?? ''));
+    const found = file.safeParse(await readSidecar(this.#path(cast), MAX_FILE_BYTES));
     return found.success && found.data.bytes === bytes ? found.data : null;
   }
 
   /** Whole or not at all. */
   async #write(cast: string, bytes: number, { failed, text }: Digest): Promise<void> {
     if (this.#closed) return;
-    const path = this.#path(cast);
-    const draft = `${path}.new`;
-    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW;
-    const handle = await open(draft, flags, 0o600);
-    try {
-      await handle.writeFile(JSON.stringify({ version: 1, bytes, failed, text }));
-    } finally {
-      await handle.close();
-    }
-    await rename(draft, path);
+    await writeSidecar(this.#path(cast), { version: 1, bytes, failed, text });
   }
 
   #path(cast: string): string {
     return join(this.#options.dir, `${cast}${DIGEST}`);
-  }
-}
-
-async function readSmall(path: string): Promise<string | null> {
-  const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
-  try {
-    const { size } = await handle.stat();
-    if (size > MAX_FILE_BYTES) return null;
-    const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(size), 0, size, 0);
-    return buffer.toString('utf8', 0, bytesRead);
-  } finally {
-    await handle.close();
-  }
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
   }
 }

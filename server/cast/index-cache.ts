@@ -1,9 +1,10 @@
 // The indexes and screens of the casts that are looked at, within a bound: the one used last is forgotten last.
 // A name never leads out of the directory.
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { castId } from '../../protocol/cast.ts';
 import { noSuchCast } from './recording.ts';
-import { ScreenCache } from './screen-cache.ts';
+import { SCREENS, ScreenCache } from './screen-cache.ts';
 import { SeekIndex } from './seek-index.ts';
 
 /** Screens kept in memory: those of some two gigabytes of casts. */
@@ -65,6 +66,16 @@ export class IndexCache {
     return index;
   }
 
+  /** Draws the screens of a sealed cast and keeps them beside it, so that each moment of it is at hand. */
+  async keepScreens(cast: string): Promise<void> {
+    await (await this.open(cast)).screens.keep();
+  }
+
+  /** Removes them when their cast is gone. */
+  async dropScreens(cast: string): Promise<void> {
+    await rm(screensPath(this.path(cast)), { force: true }).catch(() => undefined);
+  }
+
   /** Milliseconds that it has lasted. */
   durationMs(cast: string, index: SeekIndex): number {
     const live = this.#options.live(cast);
@@ -83,9 +94,11 @@ export class IndexCache {
   }
 }
 
+const screensPath = (path: string): string => path.replace(/\.cast$/, SCREENS);
+
 function newKnown(cast: string, path: string): Known {
   const index = new SeekIndex(cast, path);
-  return { index, screens: new ScreenCache(index) };
+  return { index, screens: new ScreenCache(index, screensPath(path)) };
 }
 
 function weight({ index, screens }: Known): number {

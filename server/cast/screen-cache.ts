@@ -1,9 +1,25 @@
 // The screens of a cast: at its keyframes, drawn once and kept, each from the one before it; and at any moment, drawn from the nearest one.
 // It works in slices, so that a long cast doesn't hold up the others.
+import { z } from 'zod';
 import type { NumberedFrame } from '../../protocol/frame.ts';
 import { Emulator } from '../screen/emulator.ts';
 import { worthFeeding } from '../screen/feed.ts';
 import type { SeekIndex } from './seek-index.ts';
+import { readSidecar, writeSidecar } from './sidecar.ts';
+
+/** Behind the name of a cast. */
+export const SCREENS = '.screens';
+/** A sealed cast from this size on keeps its screens beside it: drawing all of a smaller one takes some hundredths of a second. */
+export const KEPT_FROM_BYTES = 4 * 1024 * 1024;
+/** Screens of some gigabytes of cast; what is larger is no file of ours. */
+const MAX_FILE_BYTES = 64 * 1024 * 1024;
+
+const file = z.strictObject({
+  version: z.literal(1),
+  /** Of the cast: a sealed one doesn't change. */
+  bytes: z.int(),
+  screens: z.array(z.string()),
+});
 
 /** Longest stretch of parsing before others get their turn. */
 const SLICE_MS = 8;
@@ -20,25 +36,36 @@ export interface ScreenAt {
 
 export class ScreenCache {
   readonly #index: SeekIndex;
+  /** Of the file that keeps them. */
+  readonly #path: string;
+  #isLoaded = false;
   /** By number of the keyframe; the first needs none. */
-  readonly #screens: string[] = [''];
+  #screens: string[] = [''];
   /** Characters in #screens. */
   chars = 0;
   /** One chain is drawn at a time; a second caller would only draw the same. */
   #turn: Promise<void> = Promise.resolve();
 
-  constructor(index: SeekIndex) {
+  constructor(index: SeekIndex, path: string) {
     this.#index = index;
+    this.#path = path;
   }
 
   /** The screen before the frame that follows a keyframe. */
   async atKeyframe(number: number): Promise<string> {
     const known = this.#screens[number];
     if (known !== undefined) return known;
-    const done = this.#turn.then(() => this.#drawUpTo(number));
-    this.#turn = done.catch(() => {});
-    await done;
+    await this.#upTo(number);
     return this.#screens[number] ?? '';
+  }
+
+  /** Draws all of a sealed cast and keeps them in the file, as far as that can be written. */
+  async keep(): Promise<void> {
+    const { seal, end, keyframes } = this.#index;
+    if (seal === null) return;
+    await this.#upTo(keyframes.length - 1);
+    if (this.#screens.length < keyframes.length) return;
+    await writeSidecar(this.#path, { version: 1, bytes: end.offset, screens: this.#screens }).catch(() => {});
   }
 
   /** The screen with every frame in it up to this moment; `text` when it is asked for. */
@@ -58,6 +85,26 @@ export class ScreenCache {
     } finally {
       emulator.close();
     }
+  }
+
+  async #upTo(number: number): Promise<void> {
+    const done = this.#turn.then(async () => {
+      await this.#load();
+      await this.#drawUpTo(number);
+    });
+    this.#turn = done.catch(() => {});
+    await done;
+  }
+
+  /** Takes what the file has, if it fits the cast. */
+  async #load(): Promise<void> {
+    const { seal, end, keyframes } = this.#index;
+    if (this.#isLoaded || seal === null || end.offset < KEPT_FROM_BYTES) return;
+    this.#isLoaded = true;
+    const found = file.safeParse(await readSidecar(this.#path, MAX_FILE_BYTES));
+    if (!found.success || found.data.bytes !== end.offset || found.data.screens.length !== keyframes.length) return;
+    this.#screens = found.data.screens;
+    this.chars = this.#screens.reduce((sum, screen) => sum + screen.length, 0);
   }
 
   async #drawUpTo(number: number): Promise<void> {
