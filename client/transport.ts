@@ -13,11 +13,15 @@ const HANDSHAKE_MS = 15_000;
 const MAX_PAYLOAD_BYTES = 512 * 1024 * 1024;
 /** How long the other end has to answer a close. */
 const CLOSE_MS = 2_000;
+/** Of readyState. */
+const OPEN = 1;
 /** An error reply is a line of JSON. */
 const MAX_REFUSAL_CHARS = 64 * 1024;
 
 /** What the browser's WebSocket and `ws` have in common; each has events of its own type. */
 export interface Socket {
+  /** 1 while it is open. */
+  readonly readyState: number;
   onopen: ((event: never) => void) | null;
   onmessage: ((event: never) => void) | null;
   onclose: ((event: never) => void) | null;
@@ -154,7 +158,8 @@ export class Transport {
   }
 
   send(text: string): void {
-    if (!this.#isClosed) this.#socket.send(text);
+    // On one that is closing, which is told of later, a browser would only complain.
+    if (!this.#isClosed && this.#socket.readyState === OPEN) this.#socket.send(text);
   }
 
   /** Stops reading, so that the gateway waits; a browser can't. */
