@@ -9,6 +9,9 @@ import type { Peer } from './context.ts';
 /** Between two looks at all slots: alive to the eye, and a hundred busy ones cost a tenth of a core. */
 const TICK_MS = 400;
 
+/** As wide as a terminal can be; a hostile one may hold many marks in each cell. */
+const MAX_LINE_CHARS = 500;
+
 /** A slot as it was seen last; a new version each time that it looks different. */
 interface Seen {
   readonly version: number;
@@ -114,7 +117,7 @@ async function read(slot: Slot, former: SlotScreen | undefined): Promise<SlotScr
 
 /** Without the empty ones at the bottom. */
 function linesOf(text: string): string[] {
-  const lines = text.split('\n').map((line) => line.trimEnd());
+  const lines = text.split('\n').map((line) => line.slice(0, MAX_LINE_CHARS).trimEnd().toWellFormed());
   return lines.slice(0, lines.findLastIndex((line) => line !== '') + 1);
 }
 

@@ -22,7 +22,7 @@ export async function openKeyTerminal(place: HTMLElement, typed: (text: string) 
   const terminal = new Terminal(options());
   answerNothing(terminal);
   terminal.onData((data) => {
-    if (!isMouse(data)) typed(data);
+    if (!isReport(data)) typed(data);
   });
   const styles = holdStyles(() => terminal.open(place));
   const fitNow = (): void => fitFont(terminal, place);
@@ -84,8 +84,8 @@ function answerNothing(terminal: Terminal): void {
   parser.registerEscHandler({ final: 'Z' }, swallow);
 }
 
-/** A click on the terminal takes the focus, and is no key. */
-const isMouse = (data: string): boolean => /^\x1b\[(?:M[\s\S]{3}|<[\d;]+[Mm])/.test(data);
+/** A click on the terminal, and that it has the focus, is nothing that somebody typed. */
+const isReport = (data: string): boolean => /^\x1b\[(?:M[\s\S]{3}$|<[\d;]+[Mm]$|[IO]$)/.test(data);
 
 /** As large as the slot's size lets it be: the size itself is the agent's. */
 function fitFont(terminal: Terminal, place: HTMLElement): void {
