@@ -19,6 +19,7 @@ const program = new URL('../dist/cli/main.js', import.meta.url).pathname;
 const dataDir = mkdtempSync(join(tmpdir(), 'slotcast-bench-'));
 const flags = ['serve', '--port', '0', '--slots', String(slots), '--data-dir', dataDir, '--log-level', 'error'];
 const gateway = spawn(process.execPath, [program, ...flags], { stdio: ['ignore', 'pipe', 'ignore'] });
+const closed = new Promise((resolve) => gateway.on('close', resolve));
 
 /** User and system time of the gateway, ms. */
 function cpuMs() {
@@ -120,7 +121,6 @@ try {
   await viewer.close();
   await Promise.all(agents.map((agent) => agent.close()));
 } finally {
-  const closed = new Promise((resolve) => gateway.on('close', resolve));
   gateway.kill();
   await closed;
   rmSync(dataDir, { recursive: true, force: true });

@@ -43,7 +43,9 @@ export class SlotScreens {
       this.#stop(peer);
       return;
     }
-    this.#readers.set(peer, { sent: new Map(), isSending: false });
+    const reader = this.#readers.get(peer) ?? { sent: new Map<string, number>(), isSending: false };
+    reader.sent.clear();
+    this.#readers.set(peer, reader);
     if (!this.#known.has(peer)) peer.onClose(() => this.#stop(peer));
     this.#known.add(peer);
     if (this.#readers.has(peer)) this.#next(0);
@@ -81,8 +83,11 @@ export class SlotScreens {
   async #look(slot: Slot): Promise<void> {
     const former = this.#seen.get(slot.name)?.screen;
     const screen = await read(slot, former).catch(() => undefined);
-    if (screen === undefined || (former !== undefined && looksLike(former, screen))) return;
-    this.#seen.set(slot.name, { version: ++this.#versions, screen });
+    if (screen === undefined) return;
+    const known = this.#seen.get(slot.name);
+    // What looks the same is no news, but need not be looked at again.
+    const version = known !== undefined && looksLike(known.screen, screen) ? known.version : ++this.#versions;
+    this.#seen.set(slot.name, { version, screen });
   }
 
   #send(peer: Peer, reader: Reader): void {

@@ -88,6 +88,10 @@ test('the screen can be copied, and the recording be downloaded in three forms',
   await page.getByRole('button', { name: 'Copy screen' }).click();
   await page.getByRole('button', { name: 'Copied' }).waitFor();
   expect(await page.evaluate(() => navigator.clipboard.readText())).toContain('the last chapter');
+  const line = page.locator('.ap-line').filter({ hasText: 'the last chapter' }).first();
+  await line.click({ clickCount: 3 });
+  await page.keyboard.press('Control+c');
+  expect(await page.evaluate(() => navigator.clipboard.readText())).toBe('the last chapter');
   await page.getByText('Download').click();
   for (const [name, start] of [
     ['asciicast v3', '{"version":3'],

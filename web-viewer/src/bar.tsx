@@ -11,7 +11,7 @@ export function Bar({ openHelp }: { readonly openHelp: () => void }) {
   const link = useStore(gateway.link);
   const route = useStore(router.route);
   const choice = useStore(theme.choice);
-  const room = route.page === 'wall' || route.page === 'slot' ? 'wall' : 'casts';
+  const room = { wall: 'wall', slot: 'wall', casts: 'casts', cast: 'casts', nowhere: null }[route.page];
   return (
     <header class="bar">
       <a class="brand" href="/" aria-label="slotcast, to the wall">

@@ -1,11 +1,10 @@
-// Short messages in the corner, read out by screen readers: what was done, or what went wrong and what to do.
+// Short messages in the corner, read out by screen readers: what went wrong and what to do.
 import { useEffect } from 'preact/hooks';
 import { Store, useStore } from './store.ts';
 
 export interface Note {
   readonly id: number;
   readonly text: string;
-  readonly kind: 'done' | 'problem';
 }
 
 /** Long enough to read two lines. */
@@ -15,13 +14,9 @@ export class Notes {
   readonly list = new Store<readonly Note[]>([]);
   #ids = 0;
 
-  done(text: string): void {
-    this.#add({ id: ++this.#ids, text, kind: 'done' });
-  }
-
   problem(error: unknown): void {
     const text = error instanceof Error ? error.message : String(error);
-    this.#add({ id: ++this.#ids, text, kind: 'problem' });
+    this.#add({ id: ++this.#ids, text });
   }
 
   drop(id: number): void {
@@ -51,7 +46,7 @@ function NoteLine({ note, drop }: { readonly note: Note; readonly drop: () => vo
     return () => clearTimeout(timer);
   }, []);
   return (
-    <div class={`note ${note.kind}`}>
+    <div class="note problem">
       <span>{note.text}</span>
       <button type="button" class="quiet" aria-label="Dismiss" onClick={drop}>
         ×

@@ -54,7 +54,7 @@ export function CastList() {
           <CastRow key={cast.cast} cast={cast} now={now} />
         ))}
       </ul>
-      {hasMore && <More more={more} isBusy={isBusy} />}
+      {hasMore && <More more={more} isBusy={isBusy} isAutomatic={problem === null} />}
     </section>
   );
 }
@@ -73,17 +73,24 @@ function DateField({ label, value, set }: DateFieldProps) {
   );
 }
 
+interface MoreProps {
+  readonly more: () => void;
+  readonly isBusy: boolean;
+  /** After a failure somebody has to press it. */
+  readonly isAutomatic: boolean;
+}
+
 /** Asks for the next page when it comes into sight. */
-function More({ more, isBusy }: { readonly more: () => void; readonly isBusy: boolean }) {
+function More({ more, isBusy, isAutomatic }: MoreProps) {
   const button = useRef<HTMLButtonElement>(null);
   useEffect(() => {
-    if (button.current === null || isBusy) return;
+    if (button.current === null || isBusy || !isAutomatic) return;
     const observer = new IntersectionObserver(([entry]) => entry?.isIntersecting === true && more(), {
       rootMargin: '400px',
     });
     observer.observe(button.current);
     return () => observer.disconnect();
-  }, [more, isBusy]);
+  }, [more, isBusy, isAutomatic]);
   return (
     <button ref={button} type="button" class="more-button" disabled={isBusy} onClick={more}>
       {isBusy ? 'Loading…' : 'Show more'}

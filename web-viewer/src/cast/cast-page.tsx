@@ -54,7 +54,6 @@ export function CastPage({ cast, time: asked }: CastPageProps) {
                 hold={playback.hold}
                 playing={playback.onPlaying}
                 ended={playback.onEnded}
-                printed={playback.onPrinted}
               />
             </div>
           </div>

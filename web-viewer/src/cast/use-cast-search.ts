@@ -59,9 +59,15 @@ export function useCastSearch(search: CastSearch): CastResults {
   return { casts, hasMore, isBusy, problem, more: () => void ask(casts ?? []) };
 }
 
+/** Days of 23 and 25 hours count as days. */
+function dayAfter(date: string): number {
+  const day = new Date(`${date}T00:00`);
+  return day.setDate(day.getDate() + 1);
+}
+
 function paramsOf({ text, from, to }: CastSearch): Params<'cast.list'> {
   const fromMs = from === '' ? Number.NaN : new Date(`${from}T00:00`).getTime();
-  const toMs = to === '' ? Number.NaN : new Date(`${to}T00:00`).getTime() + 86_400_000;
+  const toMs = to === '' ? Number.NaN : dayAfter(to);
   return {
     ...(text.trim() === '' ? {} : { search: text.trim() }),
     ...(Number.isNaN(fromMs) ? {} : { from: fromMs }),

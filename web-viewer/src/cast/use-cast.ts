@@ -21,29 +21,32 @@ export function useCast(cast: string | null, changed: unknown = null): KnownCast
   const [problem, setProblem] = useState<Error | null>(null);
   const readAt = useRef({ cast: '', atMs: 0, duration: 0 });
   const lastMs = useRef(0);
+  const wanted = useRef(cast);
+  wanted.current = cast;
+  const turns = useRef({ asked: 0, shown: 0 });
   // `changed` says when to read again.
   useEffect(() => {
     if (cast === null) return setInfo(null);
-    let isOver = false;
     const read = async (): Promise<void> => {
       lastMs.current = performance.now();
+      const turn = ++turns.current.asked;
+      // A slot may change faster than a reply comes: it still counts, unless a newer one was quicker.
+      const isOld = (): boolean => wanted.current !== cast || turn < turns.current.shown;
       try {
         const client = await gateway.client();
         const read = await client.cast.info(cast);
-        if (isOver) return;
+        if (isOld()) return;
+        turns.current.shown = turn;
         readAt.current = { cast, atMs: performance.now(), duration: read.duration };
         setInfo(read);
         setProblem(null);
       } catch (error) {
-        if (!isOver) setProblem(error instanceof Error ? error : new Error(String(error)));
+        if (!isOld()) setProblem(error instanceof Error ? error : new Error(String(error)));
       }
     };
     const waitMs = Math.max(0, lastMs.current + INTERVAL_MS - performance.now());
     const timer = setTimeout(() => void read(), waitMs);
-    return () => {
-      isOver = true;
-      clearTimeout(timer);
-    };
+    return () => clearTimeout(timer);
   }, [cast, changed, gateway]);
   const known = info !== null && info.cast === cast ? info : null;
   return {

@@ -1,14 +1,14 @@
 // Keys of a recording that is played.
 import { isPressable } from '../keyboard/keyboard.ts';
 import { useKeys } from '../keyboard/use-keys.ts';
-import { neighbour, type TimelineMark } from '../timeline/tick.ts';
+import { isCommandMark, neighbour, type TimelineMark } from '../timeline/tick.ts';
 import { type Playback, speeds } from './use-playback.ts';
 
 export function usePlaybackKeys(playback: Playback, marks: readonly TimelineMark[]): void {
   const group = 'Recording';
   const { time, speed } = playback;
   const toMark = (step: 1 | -1): void => {
-    const mark = neighbour(marks, time, step);
+    const mark = neighbour(marks.filter(isCommandMark), time, step);
     if (mark !== undefined) playback.seek(mark.time);
     else if (step === -1) playback.seek(0);
   };

@@ -22,7 +22,6 @@ export interface Playback {
   hold(player: Player | null): void;
   onPlaying(isPlaying: boolean): void;
   onEnded(): void;
-  onPrinted(): void;
 }
 
 const READ_MS = 150;
@@ -91,6 +90,5 @@ export function usePlayback(info: CastDetail | null, startAt: number): Playback 
     },
     onPlaying: setPlaying,
     onEnded: () => setPlaying(false),
-    onPrinted: () => {},
   };
 }

@@ -49,6 +49,8 @@ export class Keyboard {
     }
     if (event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return false;
     if (isTyping(event.target) && event.key !== 'Escape') return false;
+    // A dialog closes by itself on Escape, and by nothing else.
+    if (document.querySelector('dialog[open]') !== null) return false;
     return this.#layers
       .toReversed()
       .flatMap((layer) => layer.bindings())

@@ -19,8 +19,6 @@ export interface PlayerListener {
   playing?(isPlaying: boolean): void;
   /** The recording is at its end, or the live terminal is. */
   ended?(): void;
-  /** Something was printed: live, or while it plays. */
-  printed?(): void;
   failed?(reason: string): void;
 }
 
@@ -144,6 +142,5 @@ function listen(player: AsciinemaPlayer, listener: PlayerListener): void {
     listener.playing?.(false);
     listener.ended?.();
   });
-  on('output', () => listener.printed?.());
   on('error', ({ message }) => listener.failed?.(message ?? 'The recording could not be loaded.'));
 }

@@ -21,7 +21,7 @@ export function Screen({ source, label, hold, ...listener }: ScreenProps) {
     return keep(place.current, source, { newest, failed: setProblem });
   }, [source]);
   return (
-    <div class="screen" role="img" aria-label={label}>
+    <div class="screen" role="img" aria-label={label} onCopy={copyWithoutBlanks}>
       <div class="screen-place" ref={place} />
       {problem !== null && (
         <p class="screen-problem" role="alert">
@@ -30,6 +30,13 @@ export function Screen({ source, label, hold, ...listener }: ScreenProps) {
       )}
     </div>
   );
+}
+
+/** A terminal's rows are filled with blanks, which nobody wants to copy. */
+function copyWithoutBlanks(event: ClipboardEvent): void {
+  const text = getSelection()?.toString() ?? '';
+  event.clipboardData?.setData('text/plain', text.replace(/[ \u00a0]+$/gm, ''));
+  event.preventDefault();
 }
 
 interface Held {
@@ -49,7 +56,6 @@ function keep(place: HTMLElement, source: PlayerSource, { newest, failed }: Held
     ready: () => isOver || newest.current.listener.ready?.(),
     playing: (isPlaying) => isOver || newest.current.listener.playing?.(isPlaying),
     ended: () => isOver || newest.current.listener.ended?.(),
-    printed: () => isOver || newest.current.listener.printed?.(),
     failed: (reason) => {
       if (isOver) return;
       failed(reason);

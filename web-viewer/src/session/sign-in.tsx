@@ -20,8 +20,9 @@ export function SignIn({ reason }: { readonly reason: string | null }) {
         </p>
       )}
       <p>
-        Open the address that <code>npm start</code> prints: it signs this browser in. It works once, and for five
-        minutes; a link that was shared with you works until it expires.
+        Open the address that <code>npm start</code> prints: it signs this browser in, once and for some minutes. In the
+        clone <code>npm run -s slotcast -- open</code> prints another. A link that was shared with you works until it
+        expires.
       </p>
       <form onSubmit={submit}>
         <label for="token">Or paste a token</label>

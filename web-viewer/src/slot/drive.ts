@@ -19,28 +19,53 @@ export interface DriveOptions {
 export async function openDrive({ client: coming, place, by, lost }: DriveOptions): Promise<Drive> {
   const client = await coming;
   const slot = await client.takeover(by);
-  const typed = new TypedText(slot, lost);
-  const terminal = await openKeyTerminal(place, (text) => typed.push(text));
-  const watch = await slot.watch();
+  let isOver = false;
+  const lose = (error: Error): void => {
+    if (isOver) return;
+    // Nothing is left that could be given back.
+    isOver = true;
+    lost(error);
+  };
+  const typed = new TypedText(slot, lose);
+  const { terminal, watch } = await open(slot, place, typed).catch(async (error: unknown) => {
+    await client.call('slot.giveback').catch(() => {});
+    throw error;
+  });
   const stops = [
-    client.on('lost', ({ fault }) => lost(fault)),
-    client.on('takenOver', () => lost(new Error('Somebody else took the slot over.'))),
+    client.on('lost', ({ fault }) => lose(fault)),
+    client.on('takenOver', () => lose(new Error('Somebody else took the slot over.'))),
   ];
   void show(watch, terminal).then(
-    () => lost(new Error('The lease has ended.')),
-    (error: unknown) => lost(error instanceof Error ? error : new Error(String(error))),
+    () => lose(new Error('The lease has ended.')),
+    (error: unknown) => lose(error instanceof Error ? error : new Error(String(error))),
   );
-  let isOver = false;
+  let isClosed = false;
   return {
     giveBack: async () => {
-      if (isOver) return;
+      if (isClosed) return;
+      isClosed = true;
+      const isMine = !isOver;
       isOver = true;
       for (const stop of stops) stop();
       terminal.close();
       await watch.close();
-      await client.call('slot.giveback');
+      if (isMine) await client.call('slot.giveback');
     },
   };
+}
+
+async function open(
+  slot: Slot,
+  place: HTMLElement,
+  typed: TypedText,
+): Promise<{ terminal: KeyTerminal; watch: Watch }> {
+  const terminal = await openKeyTerminal(place, (text) => typed.push(text));
+  try {
+    return { terminal, watch: await slot.watch() };
+  } catch (error) {
+    terminal.close();
+    throw error;
+  }
 }
 
 async function show(watch: Watch, terminal: KeyTerminal): Promise<void> {

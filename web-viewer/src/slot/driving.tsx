@@ -27,17 +27,18 @@ export function Driving({ info, stop }: DrivingProps) {
       notes.problem(error);
       stop();
     };
+    const giveBack = (): void => void drive.current?.giveBack().catch((error: unknown) => notes.problem(error));
     // An agent names the label by which it may; an admin needs none.
     const by = session?.role === 'agent' && label !== null ? { slot, label } : { slot };
     openDrive({ client: gateway.client(), place: place.current, by, lost }).then((opened) => {
-      if (isOver) return void opened.giveBack();
       drive.current = opened;
+      if (isOver) return giveBack();
       setReady(true);
     }, lost);
     return () => {
       isOver = true;
       keyboard.giveBack = null;
-      void drive.current?.giveBack().catch((error: unknown) => notes.problem(error));
+      giveBack();
     };
   }, []);
   return (

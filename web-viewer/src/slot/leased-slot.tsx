@@ -9,7 +9,7 @@ import { useKeys } from '../keyboard/use-keys.ts';
 import { useStore } from '../store.ts';
 import { useNow } from '../text/now.ts';
 import { clock, count } from '../text/time.ts';
-import { neighbour } from '../timeline/tick.ts';
+import { isCommandMark, neighbour } from '../timeline/tick.ts';
 import { Timeline } from '../timeline/timeline.tsx';
 import { Driving } from './driving.tsx';
 import { SlotHead } from './slot-head.tsx';
@@ -37,17 +37,27 @@ export function LeasedSlot({ info, cast }: LeasedSlotProps) {
   const time = rewind.time ?? liveTime;
   const seek = useCallback(
     (to: number) => {
+      // Who drives sees what is now.
+      if (isDriving) return;
       // The end of the line is now.
       if (to >= known.liveTime() - 0.5) rewind.goLive();
       else rewind.seek(to);
     },
-    [rewind, known],
+    [rewind, known, isDriving],
   );
   useRewindKeys({ rewind, time, seek, marks });
   const current = rewind.time === null ? null : (commandAt(commands, rewind.time)?.seq ?? null);
   return (
     <div class="slot-page">
-      <SlotHead info={info} cast={cast} isDriving={isDriving} drive={() => drive(true)} />
+      <SlotHead
+        info={info}
+        cast={cast}
+        isDriving={isDriving}
+        drive={() => {
+          rewind.goLive();
+          drive(true);
+        }}
+      />
       <div class="slot-body">
         <div class="slot-main with-strip">
           {isDriving ? (
@@ -117,8 +127,9 @@ interface RewindKeys {
 
 function useRewindKeys({ rewind, time, seek, marks }: RewindKeys): void {
   const group = 'Slot';
+  const commandMarks = marks.filter(isCommandMark);
   const toMark = (step: 1 | -1): void => {
-    const mark = neighbour(marks, time, step);
+    const mark = neighbour(commandMarks, time, step);
     if (mark !== undefined) seek(mark.time);
     else if (step === 1) rewind.goLive();
   };

@@ -3,6 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { CastInfo, SlotInfo } from '../../../client/index.ts';
 import { useApp } from '../context.ts';
 import { Copy } from '../copy.tsx';
+import { useStore } from '../store.ts';
 import { useNow } from '../text/now.ts';
 import { count, dateTime } from '../text/time.ts';
 import { visible } from '../text/visible.ts';
@@ -27,8 +28,7 @@ export function FreeSlot({ info }: { readonly info: SlotInfo }) {
       {info.state === 'failed' ? (
         <>
           <p class="problem">{visible(info.reason ?? 'It did not say why.')}</p>
-          <p>An admin gives it another chance:</p>
-          <Copy text={`npm run -s slotcast -- reset ${info.slot}`} />
+          <Retry slot={info.slot} />
         </>
       ) : (
         <>
@@ -38,6 +38,22 @@ export function FreeSlot({ info }: { readonly info: SlotInfo }) {
       )}
       <Before slot={info.slot} />
     </div>
+  );
+}
+
+/** An admin gives it another chance. */
+function Retry({ slot }: { readonly slot: string }) {
+  const { gateway, notes } = useApp();
+  const session = useStore(gateway.session);
+  if (session?.role !== 'admin') return <p>An admin can give it another chance here.</p>;
+  const reset = async (): Promise<void> => {
+    const client = await gateway.client();
+    await client.call('slot.reset', { slot });
+  };
+  return (
+    <button type="button" onClick={() => reset().catch((error: unknown) => notes.problem(error))}>
+      Reset it
+    </button>
   );
 }
 

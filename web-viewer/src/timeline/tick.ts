@@ -7,6 +7,9 @@ export interface TimelineMark {
   readonly kind: 'ok' | 'failed' | 'running' | 'other';
 }
 
+/** Other marks tell of what is no command: a take-over, a reset. */
+export const isCommandMark = ({ kind }: TimelineMark): boolean => kind !== 'other';
+
 export interface Tick {
   readonly at: number;
   readonly label: string;

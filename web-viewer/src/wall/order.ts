@@ -3,7 +3,9 @@ import type { SlotInfo } from '../../../client/index.ts';
 
 /** Every word must stand in the slot's name, label, state or command. */
 export function matches(slot: SlotInfo, filter: string): boolean {
-  const text = [slot.slot, slot.label, slot.state, slot.running, slot.terminal?.title].join('\n').toLowerCase();
+  const text = [slot.slot, slot.label, slot.state, slot.running, slot.last?.command, slot.terminal?.title]
+    .join('\n')
+    .toLowerCase();
   return filter
     .toLowerCase()
     .split(/\s+/)
