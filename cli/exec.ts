@@ -98,9 +98,21 @@ async function printOutput(
     stop();
     client.resume();
   }
-  const { stdoutBytes, stderrBytes } = await remote.exit;
+  const { stdoutBytes, stderrBytes, limit } = await remote.exit;
   if (stdoutBytes > printed.stdout) warnOfGap('stdout', stdoutBytes - printed.stdout);
   if (stderrBytes > printed.stderr) warnOfGap('stderr', stderrBytes - printed.stderr);
+  warnOfLimit(limit);
+}
+
+const limitText: Readonly<Record<string, string>> = {
+  memory: 'the slot has no more memory for it, so the kernel ended a process of it',
+  processes: 'it could not start more processes',
+  disk: 'it wrote more than may be on disk',
+};
+
+function warnOfLimit(struck: ExecExit['limit']): void {
+  const text = limitText[struck ?? ''];
+  if (text !== undefined) process.stderr.write(`slotcast: a limit struck: ${text}\n`);
 }
 
 function warnOfGap(stream: string, bytes: number): void {

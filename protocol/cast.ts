@@ -1,6 +1,6 @@
 // cast: recordings, one for each lease.
 import { z } from 'zod';
-import { DEFAULT_OUTPUT_BYTES, outcome } from './exec.ts';
+import { DEFAULT_OUTPUT_BYTES, limit, outcome } from './exec.ts';
 import { frame } from './frame.ts';
 import { method } from './method.ts';
 import { castTime, label, seq, slotName } from './value.ts';
@@ -19,6 +19,7 @@ export const marker = z.object({
   outcome: z.enum(['running', ...outcome.options]).optional(),
   exitCode: z.int().nullable().optional(),
   durationMs: z.int().optional(),
+  limit: limit.optional(),
 });
 export type Marker = z.infer<typeof marker>;
 

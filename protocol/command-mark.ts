@@ -1,5 +1,5 @@
 // The labels of the markers that commands leave in a cast: one when a command starts, one when it ends. Pure text to values and back.
-import { type Outcome, outcome, type SignalName, signalNames } from './exec.ts';
+import { type Limit, limit, type Outcome, outcome, type SignalName, signalNames } from './exec.ts';
 
 /** Enough to tell commands apart in a list of chapters. */
 const MAX_COMMAND_CHARS = 200;
@@ -9,6 +9,7 @@ export interface CommandEnd {
   readonly exitCode: number | null;
   readonly signal: SignalName | null;
   readonly durationMs: number;
+  readonly limit?: Limit | undefined;
 }
 
 export type CommandMark =
@@ -20,27 +21,29 @@ export function startLabel(process: string, command: string): string {
   return `${process} $ ${harmlessLine(command)}`;
 }
 
-/** `p3 exited 0 1200ms`, `p3 signaled KILL 1200ms`, `p3 timedOut 30000ms`, `p3 lost 10ms`. */
+/** `p3 exited 0 1200ms`, `p3 signaled KILL 1200ms`, `p3 timedOut 30000ms`, `p3 lost 10ms`; at the end the limit that struck: `p3 signaled KILL 1200ms memory`. */
 export function endLabel(process: string, end: CommandEnd): string {
   const detail = end.outcome === 'exited' ? end.exitCode : end.outcome === 'signaled' ? end.signal : null;
   const duration = `${Math.max(0, Math.round(end.durationMs))}ms`;
-  return [process, end.outcome, ...(detail === null ? [] : [detail]), duration].join(' ');
+  const struck = end.limit === undefined ? [] : [end.limit];
+  return [process, end.outcome, ...(detail === null ? [] : [detail]), duration, ...struck].join(' ');
 }
 
 /** What a label says; null when it is no command's. */
 export function parseLabel(label: string): CommandMark | null {
   const start = /^([pr]\d{1,10}) \$ (.*)$/su.exec(label);
   if (start?.[1] !== undefined) return { kind: 'start', process: start[1], command: start[2] ?? '' };
-  const end = /^([pr]\d{1,10}) ([a-zA-Z]+)(?: ([A-Z0-9]+))? (\d{1,15})ms$/.exec(label);
+  const end = /^([pr]\d{1,10}) ([a-zA-Z]+)(?: ([A-Z0-9]+))? (\d{1,15})ms(?: ([a-z]+))?$/.exec(label);
   return end === null ? null : parseEnd(end);
 }
 
 /** Whether a marker begins a command: a recording has as many commands as such markers. */
 export const isCommandStart = (label: string): boolean => parseLabel(label)?.kind === 'start';
 
-function parseEnd([, process = '', name, detail, duration]: RegExpExecArray): CommandMark | null {
+function parseEnd([, process = '', name, detail, duration, struck]: RegExpExecArray): CommandMark | null {
   const known = outcome.safeParse(name);
-  if (!known.success) return null;
+  const knownLimit = limit.optional().safeParse(struck);
+  if (!known.success || !knownLimit.success) return null;
   const signal = signalNames.find((candidate) => candidate === detail) ?? null;
   const isExit = known.data === 'exited';
   if (isExit ? !/^\d{1,3}$/.test(detail ?? '') : detail !== undefined && signal === null) return null;
@@ -51,6 +54,7 @@ function parseEnd([, process = '', name, detail, duration]: RegExpExecArray): Co
     exitCode: isExit ? Number(detail) : null,
     signal: isExit ? null : signal,
     durationMs: Number(duration),
+    ...(knownLimit.data === undefined ? {} : { limit: knownLimit.data }),
   };
 }
 

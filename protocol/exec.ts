@@ -56,6 +56,10 @@ const startParams = start.refine((p) => (p.command === undefined) !== (p.argv ==
   path: ['command'],
 });
 
+/** What was limited. output: what was printed is more than was kept. */
+export const limit = z.enum(['memory', 'processes', 'disk', 'output']);
+export type Limit = z.infer<typeof limit>;
+
 const ended = {
   process: z.string(),
   outcome,
@@ -68,6 +72,7 @@ const ended = {
   sandboxed: z.boolean(),
   network: z.enum(['none', 'host']),
   timedOutBy: z.enum(['total', 'idle']).optional(),
+  limit: limit.optional().describe('the limit that struck, if one did'),
 };
 const output = { stdout: z.string(), stderr: z.string() };
 

@@ -1,6 +1,6 @@
 // terminal: the slot's persistent shell on a pty.
 import { z } from 'zod';
-import { DEFAULT_OUTPUT_BYTES, MAX_COMMAND_BYTES, MAX_OUTPUT_BYTES, outcome } from './exec.ts';
+import { DEFAULT_OUTPUT_BYTES, limit, MAX_COMMAND_BYTES, MAX_OUTPUT_BYTES, outcome } from './exec.ts';
 import { method } from './method.ts';
 import { argument, COLS, cols, empty, environment, key, ROWS, rows, seq, timeoutMs } from './value.ts';
 
@@ -14,6 +14,7 @@ export const terminalRunResult = z.object({
   truncated: z.boolean(),
   durationMs: z.int(),
   cwd: z.string().nullable().describe('where the shell is afterwards; null when it has ended'),
+  limit: limit.optional().describe('the limit that struck in the terminal meanwhile, if one did'),
 });
 export type TerminalRunResult = z.infer<typeof terminalRunResult>;
 

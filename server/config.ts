@@ -4,6 +4,7 @@ import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import { z } from 'zod';
+import { DEFAULT_LIMITS } from './keeper/sandbox/policy.ts';
 
 /** A bad option: one line that says what to change. */
 export class ConfigError extends Error {}
@@ -11,6 +12,19 @@ export class ConfigError extends Error {}
 const whole = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
 const flag = z.union([z.boolean(), z.stringbool()]);
 const list = z.union([z.array(z.string()), z.string().transform((text) => text.split(',').filter(Boolean))]);
+
+const UNITS = 'KMGT';
+/** Bytes: a number, or one with K, M, G or T behind it (also KiB, KB: all count by 1024). */
+const size = (min: number) =>
+  z
+    .union([z.number(), z.string().transform(bytesOf)])
+    .pipe(z.int('give a size such as 512M, 4G or 1048576').min(min).max(Number.MAX_SAFE_INTEGER));
+
+function bytesOf(text: string): number {
+  const [, number, unit = ''] = /^(\d+(?:\.\d+)?) ?([KMGT])?(?:i?B)?$/i.exec(text.trim()) ?? [];
+  const power = unit === '' ? 0 : UNITS.indexOf(unit.toUpperCase()) + 1;
+  return number === undefined ? Number.NaN : Math.round(Number(number) * 1024 ** power);
+}
 
 interface ConfigOption {
   readonly flags: string;
@@ -49,6 +63,31 @@ export const options = {
     '--max-processes <number>',
     'commands that one slot may run at once',
     whole(1, 10_000).default(64),
+  ),
+  maxMemory: option(
+    '--max-memory <size>',
+    'memory of one slot, where control groups can be written; 0 = no limit',
+    size(0).default(DEFAULT_LIMITS.memoryBytes),
+  ),
+  maxPids: option(
+    '--max-pids <number>',
+    'processes and threads of one command or terminal; of a slot eight times as many',
+    whole(16, 1_000_000).default(DEFAULT_LIMITS.processes),
+  ),
+  maxOpenFiles: option(
+    '--max-open-files <number>',
+    'open files of one process',
+    whole(64, 1_000_000).default(DEFAULT_LIMITS.openFiles),
+  ),
+  maxFileSize: option(
+    '--max-file-size <size>',
+    'size of one file that a command writes',
+    size(1024 * 1024).default(DEFAULT_LIMITS.fileBytes),
+  ),
+  maxShm: option(
+    '--max-shm <size>',
+    '/dev/shm of one command or terminal',
+    size(4096).default(DEFAULT_LIMITS.shmBytes),
   ),
   uidBase: option(
     '--uid-base <uid>',

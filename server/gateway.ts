@@ -23,6 +23,7 @@ import { pageRoutes, readPageFiles } from './http/page-route.ts';
 import { sessionRoutes } from './http/session-route.ts';
 import { tokenRoutes } from './http/token-route.ts';
 import { castDirectory, LocalKeeper } from './keeper/local-keeper.ts';
+import type { Limits } from './keeper/sandbox/policy.ts';
 import { castHandlers } from './methods/cast.ts';
 import type { Handlers } from './methods/context.ts';
 import { execHandlers } from './methods/exec.ts';
@@ -261,7 +262,19 @@ function tellSealed(pool: Pool, library: Library): void {
 
 function keeperOptions(config: Config, log: Logger) {
   const { dataDir, sandbox, mounts, network, recordInput, uidBase } = config;
-  return { dataDir, policy: { sandbox, mounts, network }, recordInput, uidBase, log };
+  return { dataDir, policy: { sandbox, mounts, network, limits: limitsOf(config) }, recordInput, uidBase, log };
+}
+
+function limitsOf({ maxMemory, maxPids, maxFileSize, maxOpenFiles, maxShm }: Config): Limits {
+  return {
+    memoryBytes: maxMemory,
+    processes: maxPids,
+    // Several sandboxes at their ceiling.
+    slotProcesses: 8 * maxPids,
+    fileBytes: maxFileSize,
+    openFiles: maxOpenFiles,
+    shmBytes: maxShm,
+  };
 }
 
 function listen(server: Server, { host, port }: Config): Promise<void> {

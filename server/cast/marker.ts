@@ -25,4 +25,9 @@ export function markersOf(marks: readonly Mark[], live: boolean): Marker[] {
   return markers;
 }
 
-const endOf = ({ outcome, exitCode, durationMs }: CommandEnd): Partial<Marker> => ({ outcome, exitCode, durationMs });
+const endOf = ({ outcome, exitCode, durationMs, limit }: CommandEnd): Partial<Marker> => ({
+  outcome,
+  exitCode,
+  durationMs,
+  ...(limit === undefined ? {} : { limit }),
+});

@@ -1,6 +1,6 @@
 // The keeper's face to the rest of the server: it owns child processes, what they said, and the recordings.
 // Only values and handles cross it, so that a socket can stand between the two sides.
-import type { ExecExit, Outcome, SignalName } from '../../protocol/exec.ts';
+import type { ExecExit, Limit, Outcome, SignalName } from '../../protocol/exec.ts';
 import type { Capability } from '../../protocol/server.ts';
 import type { Network } from '../../protocol/slot.ts';
 import type { FrameLog } from './frame-log.ts';
@@ -45,6 +45,7 @@ export interface ProcessEnd {
   readonly signal: SignalName | null;
   readonly durationMs: number;
   readonly timedOutBy?: NonNullable<ExecExit['timedOutBy']>;
+  readonly limit?: Limit;
 }
 
 /** What is kept of one stream. `total` counts every byte that was printed; head and tail meet when nothing was left out. */
@@ -109,6 +110,8 @@ export interface KeptTerminal {
   foreground(): 'shell' | 'job' | null;
   /** Sends a signal to the job in the foreground; nothing happens when the shell has it. */
   signalForeground(name: SignalName): void;
+  /** The limit that struck since the last call of it, if one did. */
+  struck(): Limit | undefined;
   kill(): Promise<void>;
 }
 

@@ -15,6 +15,7 @@ import { startProcess } from './process.ts';
 import { startTerminal } from './pty.ts';
 import { Recorder } from './recorder.ts';
 import { type Recovery, recoverCasts } from './recovery.ts';
+import { type Cgroup, Cgroups, openCgroups } from './sandbox/cgroup.ts';
 import { DEFAULT_LIMITS, type Limits, type Policy } from './sandbox/policy.ts';
 import { probe } from './sandbox/probe.ts';
 import { terminalCommand } from './sandbox/terminal-command.ts';
@@ -57,6 +58,7 @@ export class LocalKeeper implements Keeper {
   readonly #logs = new Map<string, OpenLog>();
   readonly #children = new Set<Killable>();
   readonly #starting = new Set<Promise<unknown>>();
+  #cgroups: Cgroups | null = null;
   #capabilities: Readonly<Record<string, Capability>> = {};
   #closing: Promise<void> | null = null;
 
@@ -87,7 +89,9 @@ export class LocalKeeper implements Keeper {
     const failed = (err: unknown, file: string): void =>
       this.#tell(err, `the recording ${file} could not be recovered`);
     const recovered = await recoverCasts(directory, { isCommand: isCommandStart, failed });
-    this.#capabilities = await probe(this.#policy, dataDir, this.#uidBase());
+    const groups = openCgroups(dataDir);
+    this.#cgroups = groups instanceof Cgroups ? groups : null;
+    this.#capabilities = await probe(this.#policy, dataDir, { ...this.#uidBase(), groups });
     return recovered;
   }
 
@@ -137,11 +141,12 @@ export class LocalKeeper implements Keeper {
   }
 
   async startProcess(spec: { place: SlotPlace; network: Network; order: ProcessOrder }): Promise<KeptProcess> {
-    return await this.#start(() => startProcess({ ...spec, policy: this.#policy }));
+    const policy = this.#policy;
+    return await this.#start(() => this.#grouped(spec.place, (group) => startProcess({ ...spec, policy, group })));
   }
 
   async startTerminal(spec: TerminalSpec): Promise<KeptTerminal> {
-    return await this.#start(() => this.#startTerminal(spec));
+    return await this.#start(() => this.#grouped(spec.place, (group) => this.#startTerminal(spec, group)));
   }
 
   /** Kills everything, then seals every recording. */
@@ -150,15 +155,34 @@ export class LocalKeeper implements Keeper {
     return this.#closing;
   }
 
-  async #startTerminal(spec: TerminalSpec): Promise<KeptTerminal> {
+  /** In a control group of its own, where there can be one, which goes when what was started has ended. */
+  async #grouped<T extends Killable>(
+    { slot }: SlotPlace,
+    begin: (group: Cgroup | undefined) => Promise<T>,
+  ): Promise<T> {
+    const group = await this.#cgroups?.group(slot, this.#policy.limits);
+    const remove = async (): Promise<void> => {
+      await group?.close().catch((error: unknown) => this.#tell(error, 'a control group could not be removed'));
+    };
+    try {
+      const child = await begin(group);
+      void child.ended.then(remove);
+      return child;
+    } catch (error) {
+      await remove();
+      throw error;
+    }
+  }
+
+  async #startTerminal(spec: TerminalSpec, group: Cgroup | undefined): Promise<KeptTerminal> {
     const { place, network, argv, env, cast, cols, rows } = spec;
     const { recordInput = false } = this.#options;
     const policy = this.#policy;
     const open = this.#logs.get(cast);
     if (open === undefined) throw new Error(`there is no open log ${cast}`);
-    const command = terminalCommand({ policy, place, network, argv, env });
+    const command = terminalCommand({ policy, place, network, argv, env, group });
     try {
-      const shared = { log: open.log, clock: this.#clock, cols, rows, command, recordInput };
+      const shared = { log: open.log, clock: this.#clock, cols, rows, command, recordInput, group };
       const terminal = await startTerminal({ ...shared, sandboxed: this.sandboxed });
       const pacing = open.recorder.pace(terminal);
       void terminal.ended.then(() => pacing.close());
@@ -187,6 +211,7 @@ export class LocalKeeper implements Keeper {
     await Promise.allSettled(this.#starting);
     await Promise.all([...this.#children].map((child) => child.kill()));
     await Promise.all([...this.#logs.keys()].map((cast) => this.closeLog(cast)));
+    await this.#cgroups?.close().catch((error: unknown) => this.#tell(error, 'control groups could not be removed'));
   }
 
   #uidBase(): { readonly uidBase?: number } {

@@ -12,6 +12,7 @@ import type {
   Subscription,
 } from './keeper.ts';
 import { OutputKeeper } from './output.ts';
+import type { Strikes } from './sandbox/cgroup.ts';
 import { type Sandbox, type SandboxEnd, type SandboxSpec, startSandbox } from './sandbox/launch.ts';
 
 /** The runner answers a stop within a few ms; a starved or dead one is not waited for. */
@@ -183,11 +184,17 @@ class SandboxedProcess implements KeptProcess {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#dead = true;
     const durationMs = Math.round(performance.now() - this.#startMs);
-    this.end = { ...ending(sandboxEnd, this.#stoppedBy), durationMs };
+    this.end = { ...ending(sandboxEnd, this.#stoppedBy), durationMs, ...struck(this.#sandbox.strikes()) };
     for (const follower of this.#followers) follower.flush();
     this.#followers.clear();
     return this.end;
   }
+}
+
+/** The limit that struck, if one did; what happened for want of memory explains more than what could not be forked. */
+export function struck({ memory, processes }: Strikes): Pick<ProcessEnd, 'limit'> {
+  if (memory > 0) return { limit: 'memory' };
+  return processes > 0 ? { limit: 'processes' } : {};
 }
 
 /** What the kernel told the runner counts; without it bwrap's word; without both that it was killed, if we did. */

@@ -1,5 +1,5 @@
 // A slot's terminal: a sandbox on a pty whose output becomes frames of its log. What it says before the sandbox stands is never shown.
-import type { SignalName } from '../../protocol/exec.ts';
+import type { Limit, SignalName } from '../../protocol/exec.ts';
 import { Fault } from '../../protocol/fault.ts';
 import type { FrameCode } from '../../protocol/frame.ts';
 import type { Clock } from './clock.ts';
@@ -7,8 +7,10 @@ import { Coalescer } from './coalesce.ts';
 import { firstChildOf, hasGroup, killSession, statOf, tryKill } from './foreground.ts';
 import type { FrameLog } from './frame-log.ts';
 import type { KeptTerminal, TerminalEnd } from './keeper.ts';
+import { struck } from './process.ts';
 import { PtyChild, type PtyExit } from './pty-child.ts';
 import type { Pausable } from './recorder.ts';
+import { type Cgroup, NO_STRIKES, type Strikes } from './sandbox/cgroup.ts';
 import type { TerminalCommand } from './sandbox/terminal-command.ts';
 
 /** A sandbox stands after some 10 ms; on a host that needs longer than this it never will. */
@@ -27,6 +29,7 @@ export interface TerminalOptions {
   readonly rows: number;
   readonly command: TerminalCommand;
   readonly sandboxed: boolean;
+  readonly group?: Cgroup | undefined;
   /** Adds what is typed to the log. */
   readonly recordInput: boolean;
 }
@@ -54,6 +57,9 @@ export class PtyTerminal implements KeptTerminal, Pausable {
   /** The first process of the sandbox, as the host sees it; null without a sandbox. */
   #init: number | null = null;
   #shell: number | null = null;
+  /** As told by struck(), and as it was at the end. */
+  #strikes = NO_STRIKES;
+  #lastCount = NO_STRIKES;
 
   constructor(options: TerminalOptions) {
     this.#options = options;
@@ -110,6 +116,17 @@ export class PtyTerminal implements KeptTerminal, Pausable {
     if (group !== null && !this.#isShell(group) && hasGroup(this.#child.pid, group)) tryKill(-group, `SIG${name}`);
   }
 
+  struck(): Limit | undefined {
+    const now = this.#exit === null ? this.#counted() : this.#lastCount;
+    const { memory, processes } = this.#strikes;
+    this.#strikes = now;
+    return struck({ memory: now.memory - memory, processes: now.processes - processes }).limit;
+  }
+
+  #counted(): Strikes {
+    return this.#options.group?.strikes() ?? NO_STRIKES;
+  }
+
   pause(): void {
     this.#paused = true;
     this.#child.pause();
@@ -160,6 +177,7 @@ export class PtyTerminal implements KeptTerminal, Pausable {
   }
 
   #end(exit: PtyExit): TerminalEnd {
+    this.#lastCount = this.#counted();
     this.#exit = exit;
     if (this.#held === null) this.#close(exit);
     return { exitCode: exit.exitCode };

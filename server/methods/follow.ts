@@ -119,6 +119,8 @@ export function standing(command: Command, sandboxed: boolean): Running {
   const { end } = process;
   const stdout = process.output('stdout');
   const stderr = process.output('stderr');
+  const truncated = leftOut(stdout) > 0 || leftOut(stderr) > 0;
+  const limit = end?.limit ?? (truncated ? 'output' : undefined);
   return {
     process: command.id,
     outcome: end?.outcome ?? 'running',
@@ -126,11 +128,12 @@ export function standing(command: Command, sandboxed: boolean): Running {
     signal: end?.signal ?? null,
     stdoutBytes: stdout.total,
     stderrBytes: stderr.total,
-    truncated: leftOut(stdout) > 0 || leftOut(stderr) > 0,
+    truncated,
     durationMs: end?.durationMs ?? process.elapsedMs(),
     sandboxed,
     network: command.network,
     ...(end?.timedOutBy === undefined ? {} : { timedOutBy: end.timedOutBy }),
+    ...(limit === undefined ? {} : { limit }),
   };
 }
 

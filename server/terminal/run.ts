@@ -1,5 +1,6 @@
 // One terminal.run on a shell: types the line that sources the script, and takes what is printed between its marks.
 // It never types again what may have begun to run.
+import type { Limit } from '../../protocol/exec.ts';
 import { Fault } from '../../protocol/fault.ts';
 import type { TerminalRunResult } from '../../protocol/terminal.ts';
 import { interrupt } from './interrupt.ts';
@@ -32,11 +33,13 @@ export interface RunOrder {
 export async function run(shell: Shell, order: RunOrder): Promise<TerminalRunResult | null> {
   if (!(await ready(shell, order))) return null;
   order.begins();
+  // What struck before is not of this command.
+  shell.struck();
   const begin = { status: shell.status, startedMs: performance.now() };
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     if (attempt > 0) await shell.repair();
     const result = await tryOnce(shell, order, begin);
-    if (result !== null) return result;
+    if (result !== null) return limited(result, shell.struck());
   }
   throw busy('The shell did not take the command: it reads its input otherwise than at the start.');
 }
@@ -60,6 +63,11 @@ async function ready(shell: Shell, order: RunOrder): Promise<boolean> {
   }
   if ((await shell.clear()) || shell.end !== null) return shell.end === null;
   throw busy('The shell is not at its prompt. Look at the screen by terminal.capture.');
+}
+
+function limited(result: TerminalRunResult, struck: Limit | undefined): TerminalRunResult {
+  const limit = struck ?? (result.truncated ? 'output' : undefined);
+  return limit === undefined ? result : { ...result, limit };
 }
 
 const busy = (message: string): Fault => new Fault('TERMINAL_BUSY', message);

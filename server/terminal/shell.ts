@@ -1,6 +1,7 @@
 // One life of the slot's bash on its pty: knows from the marks whether it reads a command line, and repairs marks that were lost.
 // It types nothing into a program: only what its callers ask for, and its own lines at a prompt.
 import { randomBytes } from 'node:crypto';
+import type { Limit } from '../../protocol/exec.ts';
 import { Fault } from '../../protocol/fault.ts';
 import type { Network } from '../../protocol/slot.ts';
 import type { FrameLog } from '../keeper/frame-log.ts';
@@ -146,6 +147,11 @@ export class Shell {
 
   signalForeground(name: 'TERM' | 'KILL'): void {
     if (this.end === null) this.#kept?.signalForeground(name);
+  }
+
+  /** The limit that struck in the terminal since the last call of it, if one did. */
+  struck(): Limit | undefined {
+    return this.#kept?.struck();
   }
 
   /** Ends the shell and all that runs in it; resolves when it is dead. */

@@ -91,7 +91,9 @@ export const catalogue = {
   C11: row('HTML with a script', 'an attachment, nosniff, sandboxed'),
   D01: row('a fork bomb', 'EAGAIN inside; gateway and other slots answer'),
   D02: row('use up the processes of another slot', 'each slot counts for itself'),
-  D03: row('use more memory than allowed', 'only that sandbox is hit; the reply says so'),
+  D03: row('use more memory than allowed', 'only that command is hit; the reply says so', {
+    user: 'needs a control group that the user may write: doctor says so',
+  }),
   D04: row('fill /tmp, /dev/shm, /dev and /', 'ENOSPC or EROFS; /tmp counts to the quota'),
   D05: row('fill the disk', 'SIGXFSZ for one file; the quota stops the slot'),
   D06: row('a million empty files', 'the quota stops the slot; others are untouched'),

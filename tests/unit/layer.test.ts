@@ -26,7 +26,7 @@ const may: Readonly<Record<string, readonly string[]>> = {
   'server/methods': belowMethods,
   'server/rpc': edges,
   'server/http': edges,
-  'server/config.ts': ['protocol'],
+  'server/config.ts': ['protocol', 'server/keeper'],
   'server/claim.ts': ['protocol'],
   'server/version.ts': [],
   'server/gateway.ts': [

@@ -7,6 +7,7 @@ import { Fault } from '../../../protocol/fault.ts';
 import type { Network } from '../../../protocol/slot.ts';
 import type { ProcessOrder, SlotPlace, StreamName } from '../keeper.ts';
 import { ETC_FILES, effectiveNetwork, FDS, sandboxArgs } from './args.ts';
+import { type Cgroup, NO_STRIKES, type Strikes } from './cgroup.ts';
 import { hardLimits, innerLimit, outerLimit } from './limit.ts';
 import { BASE_ENV, type Policy, SHOWN } from './policy.ts';
 import { explain, hiddenPaths } from './reason.ts';
@@ -18,6 +19,8 @@ export interface SandboxSpec {
   readonly policy: Policy;
   readonly place: SlotPlace;
   readonly network: Network;
+  /** Where its memory and processes are counted and limited. */
+  readonly group?: Cgroup | undefined;
 }
 
 /** How a sandbox ended, by what can't be forged from inside: the runner's report and bwrap's. */
@@ -85,6 +88,8 @@ export class Sandbox {
   readonly #child: ChildProcess;
   readonly #spec: SandboxSpec;
   readonly #control: Duplex;
+  /** Resolves when the first process of the sandbox is known. */
+  readonly #named: Promise<void>;
   #controlText = '';
   #statusText = '';
   #complaint: Buffer[] = [];
@@ -92,7 +97,10 @@ export class Sandbox {
   #waitStatus: number | null = null;
   #isReady = false;
   #exited = false;
+  /** What it could not be given, so that it did not run. */
+  #refusal: Fault | null = null;
   #markReady: () => void = () => {};
+  #markNamed: () => void = () => {};
   #markRunning: () => void = () => {};
 
   constructor(spec: SandboxSpec, child: ChildProcess) {
@@ -101,6 +109,7 @@ export class Sandbox {
     this.stdin = pipeAt(child, 0);
     this.#control = pipeAt(child, FDS.control);
     for (const stream of child.stdio) stream?.on('error', () => {});
+    this.#named = new Promise((resolve) => (this.#markNamed = resolve));
     const failure = this.#watch();
     this.ready = Promise.race([new Promise<void>((resolve) => (this.#markReady = resolve)), failure]);
     this.running = Promise.race([new Promise<void>((resolve) => (this.#markRunning = resolve)), failure]);
@@ -108,6 +117,11 @@ export class Sandbox {
     this.running.catch(() => {});
     this.closed = new Promise((resolve) => child.once('close', () => resolve(this.#end())));
     this.#control.write(runnerFrame(RUNNER));
+  }
+
+  /** How often a limit struck in it; to be asked before its group is closed. */
+  strikes(): Strikes {
+    return this.#spec.group?.strikes() ?? NO_STRIKES;
   }
 
   /** Gives the one order. It need not wait for `ready`. */
@@ -121,9 +135,37 @@ export class Sandbox {
     const base = policy.sandbox === 'none' ? bareEnv(place) : BASE_ENV;
     const kill = policy.sandbox === 'none' ? 'tree' : 'own';
     const env = { ...base, PWD: cwd, ...order.env };
-    this.#control.write(runnerFrame(orderText({ kill, cwd, env, run: order.run, stdin: piped ? 'pipe' : 'null' })));
+    const frame = runnerFrame(orderText({ kill, cwd, env, run: order.run, stdin: piped ? 'pipe' : 'null' }));
+    if (this.#spec.group === undefined) this.#control.write(frame);
+    else
+      void this.#join(this.#spec.group).then(
+        () => this.#control.write(frame),
+        (error) => this.#refuse(error),
+      );
     if (order.input !== null && order.input.length > 0) this.stdin.write(order.input);
     if (order.stdin === 'closed') this.stdin.end();
+  }
+
+  /** The runner has started nothing before its order, so that all it will start is in the group with it. */
+  async #join(group: Cgroup): Promise<void> {
+    await Promise.all([this.ready, this.#named]);
+    const pid = this.#firstPid();
+    if (pid !== null) await group.add(pid);
+  }
+
+  #refuse(error: unknown): void {
+    // One that has failed has said why.
+    if (error instanceof Fault) return;
+    this.#refusal = new Fault(
+      'SANDBOX_UNAVAILABLE',
+      `The limits of memory and processes could not be set, so nothing ran (${(error as NodeJS.ErrnoException).code ?? 'unknown'}). See slotcast doctor.`,
+    );
+    this.destroy();
+  }
+
+  /** The runner, as the host sees it; null as long as bwrap has not told. */
+  #firstPid(): number | null {
+    return this.#spec.policy.sandbox === 'bwrap' ? parseStatus(this.#statusText).childPid : (this.#child.pid ?? null);
   }
 
   stream(name: StreamName): Readable {
@@ -151,15 +193,19 @@ export class Sandbox {
   #watch(): Promise<never> {
     const child = this.#child;
     if (this.#spec.policy.sandbox === 'bwrap') {
-      pipeAt(child, FDS.status).on('data', (data: Buffer) => (this.#statusText += data.toString('latin1')));
-    }
+      pipeAt(child, FDS.status).on('data', (data: Buffer) => {
+        this.#statusText += data.toString('latin1');
+        if (this.#firstPid() !== null) this.#markNamed();
+      });
+    } else this.#markNamed();
     this.#control.on('data', (data: Buffer) => this.#report(data.toString('latin1')));
     child.stderr?.on('data', (data: Buffer) => this.#stderr(data));
     child.once('exit', () => (this.#exited = true));
     const failure = new Promise<never>((_, reject) => {
       child.once('error', (error) => reject(this.#unavailable(`${error.message}`)));
       child.once('close', () => {
-        if (!this.#isReady) reject(this.#unavailable(Buffer.concat(this.#complaint).toString('utf8')));
+        if (this.#refusal !== null) reject(this.#refusal);
+        else if (!this.#isReady) reject(this.#unavailable(Buffer.concat(this.#complaint).toString('utf8')));
         else reject(new Fault('SANDBOX_UNAVAILABLE', 'The sandbox ended before the command could start.'));
       });
     });
@@ -224,7 +270,7 @@ function spawnSandboxed(spec: SandboxSpec): ChildProcess {
   const [file = '', ...args] = [
     ...outerLimit(policy.limits, { ownUser: place.identity !== null, hard }),
     ...['bwrap', '--args', String(FDS.args), '--'],
-    ...innerLimit(policy.limits, hard),
+    ...innerLimit(policy.limits, { grouped: spec.group !== undefined, hard }),
     ...BOOT,
   ];
   const data = sandboxData({ ...spec, terminal: false, env: RUNNER_ENV });

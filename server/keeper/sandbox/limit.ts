@@ -33,9 +33,16 @@ export function outerLimit(
   return ['prlimit', ...args, '--'];
 }
 
+/** So many more than a control group allows, so that the group, which counts how often it struck, comes first. */
+const BEHIND_GROUP = 64;
+
 /** Inside, where the kernel counts the processes of this user namespace alone. */
-export function innerLimit(limits: Limits, hard: HardLimits): string[] {
-  return ['/usr/bin/prlimit', limit('nproc', limits.processes, hard), '--'];
+export function innerLimit(
+  limits: Limits,
+  options: { readonly grouped: boolean; readonly hard: HardLimits },
+): string[] {
+  const processes = limits.processes + (options.grouped ? BEHIND_GROUP : 0);
+  return ['/usr/bin/prlimit', limit('nproc', processes, options.hard), '--'];
 }
 
 function limit(name: LimitName, wanted: number, hard: HardLimits): string {

@@ -14,6 +14,8 @@ export interface Limits {
   readonly processes: number;
   /** The same over all sandboxes of a slot; only where the slot has a user id of its own. */
   readonly slotProcesses: number;
+  /** Memory of all sandboxes of a slot together, swap included; only where control groups can be written. 0 = none. */
+  readonly memoryBytes: number;
   /** Size of one file. */
   readonly fileBytes: number;
   /** Descriptors of one process. */
@@ -36,6 +38,8 @@ export const DEFAULT_LIMITS: Limits = {
   processes: 512,
   // Several sandboxes at their ceiling; far from the 32,768 pids of a small host.
   slotProcesses: 4096,
+  // What a large build or a browser needs; a leak stops long before it hurts a host of today.
+  memoryBytes: 4 * 1024 ** 3,
   // Above any package or model that a task downloads, below what fills a disk in one write loop.
   fileBytes: 4 * 1024 ** 3,
   // Bundlers and watchers open thousands; more is a leak.

@@ -1,15 +1,15 @@
 // What this host can and cannot do, each found by trying it in a real sandbox, with what to do where it can't. It changes nothing on the host.
 import { execFile } from 'node:child_process';
-import { constants } from 'node:fs';
-import { access, readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Fault } from '../../../protocol/fault.ts';
 import type { Capability } from '../../../protocol/server.ts';
-import type { SlotPlace } from '../keeper.ts';
+import type { KeptProcess, SlotPlace } from '../keeper.ts';
 import { preparePlace, removeTree } from '../place.ts';
 import { startProcess } from '../process.ts';
-import { launchPath } from './launch.ts';
+import { CgroupError, Cgroups, openCgroups } from './cgroup.ts';
+import { launchPath, type SandboxSpec } from './launch.ts';
 import type { Policy } from './policy.ts';
 
 const run = promisify(execFile);
@@ -19,6 +19,10 @@ const PROBE_MS = 10_000;
 
 /** keyctl is allowed by every kernel, so that EPERM comes from the filter alone. */
 const KEYCTL = process.arch === 'arm64' ? 219 : 250;
+
+/** Above what a sandbox itself needs, small enough to be filled in a moment. */
+const TRIED_BYTES = 48 * 1024 ** 2;
+const HUNGRY = `perl -e '$x = "x" x ${2 * TRIED_BYTES}'`;
 
 const SCRIPT = `
 grep -E '^(Seccomp|CapEff):' /proc/self/status
@@ -31,6 +35,8 @@ echo "processes: $(ulimit -u)"
 export interface ProbeOptions {
   /** As for preparePlace. */
   readonly uidBase?: number;
+  /** Of the gateway that this one is; without them some are made to try. */
+  readonly groups?: Cgroups | CgroupError;
 }
 
 /** Takes well below a second. The data directory is made if it isn't there. */
@@ -39,12 +45,8 @@ export async function probe(
   dataDir: string,
   options: ProbeOptions = {},
 ): Promise<Record<string, Capability>> {
-  const [inside, tools, memoryLimit] = await Promise.all([
-    insideSandbox(policy, dataDir, options),
-    toolCapabilities(),
-    memoryCapability(),
-  ]);
-  return { ...inside, ...tools, memoryLimit };
+  const [inside, tools] = await Promise.all([insideSandbox(policy, dataDir, options), toolCapabilities()]);
+  return { ...inside, ...tools };
 }
 
 async function insideSandbox(
@@ -55,7 +57,10 @@ async function insideSandbox(
   let place: SlotPlace | null = null;
   try {
     place = await preparePlace({ ...options, dataDir, slot: `.probe-${process.pid}`, index: 0 });
-    return await tried(policy, place);
+    const limited = await withGroups(dataDir, options, (groups) =>
+      groupCapabilities({ policy, place: place as SlotPlace, network: 'none' }, groups),
+    );
+    return { ...(await tried(policy, place)), ...limited };
   } catch (error) {
     return unavailable(error);
   } finally {
@@ -63,22 +68,40 @@ async function insideSandbox(
   }
 }
 
+/** What is tried, and where. */
+type Try = SandboxSpec;
+
+async function begin(spec: Try, command: string): Promise<KeptProcess> {
+  const order = {
+    run: { command },
+    cwd: '/workspace',
+    env: {},
+    input: null,
+    stdin: 'closed',
+    timeoutMs: PROBE_MS,
+    idleTimeoutMs: 0,
+    maxOutputBytes: 16_384,
+  } as const;
+  return await startProcess({ ...spec, order });
+}
+
+/** Those of the gateway, or some of its own, so that a gateway which runs is left alone. */
+async function withGroups<T>(
+  dataDir: string,
+  { groups }: ProbeOptions,
+  work: (groups: Cgroups | CgroupError) => Promise<T>,
+): Promise<T> {
+  if (groups !== undefined) return await work(groups);
+  const own = openCgroups(`${dataDir} ${process.pid}`);
+  try {
+    return await work(own);
+  } finally {
+    if (own instanceof Cgroups) await own.close();
+  }
+}
+
 async function tried(policy: Policy, place: SlotPlace): Promise<Record<string, Capability>> {
-  const child = await startProcess({
-    policy,
-    place,
-    network: 'none',
-    order: {
-      run: { command: SCRIPT },
-      cwd: '/workspace',
-      env: {},
-      input: null,
-      stdin: 'closed',
-      timeoutMs: PROBE_MS,
-      idleTimeoutMs: 0,
-      maxOutputBytes: 16_384,
-    },
-  });
+  const child = await begin({ policy, place, network: 'none' }, SCRIPT);
   await child.ended;
   const said = child.output('stdout').head.toString('utf8');
   const value = (name: string): string => new RegExp(`^${name}:\\s*(.*?)\\s*$`, 'm').exec(said)?.[1] ?? '';
@@ -155,26 +178,37 @@ async function toolCapabilities(): Promise<Record<string, Capability>> {
   return { bwrap, perl, prlimit, setpriv };
 }
 
-/** Only reported: whether this process could make a cgroup with a memory limit. */
-async function memoryCapability(): Promise<Capability> {
-  const remedy =
-    'Memory of a sandbox is not limited. Run the gateway in a container or systemd unit with a memory limit (MemoryMax=, Delegate=yes).';
-  const own = await readFile('/proc/self/cgroup', 'utf8').catch(() => '');
-  const v1 = /^\d+:[^:]*\bmemory\b[^:]*:(.*)$/m.exec(own)?.[1];
-  const v2 = /^0::(.*)$/m.exec(own)?.[1];
-  const places: [string, string][] = [
-    ...(v1 === undefined ? [] : [['v1', join('/sys/fs/cgroup/memory', v1)] as [string, string]]),
-    ...(v2 === undefined ? [] : [['v2', join('/sys/fs/cgroup', v2)] as [string, string]]),
-  ];
-  for (const [version, dir] of places) {
-    const file = version === 'v1' ? 'memory.limit_in_bytes' : 'cgroup.subtree_control';
-    const writable = await Promise.all([access(dir, constants.W_OK), access(join(dir, file), constants.W_OK)]).then(
-      () => true,
-      () => false,
-    );
-    if (writable) return { ok: false, detail: `a cgroup ${version} hierarchy is writable, but not used yet`, remedy };
+const UNLIMITED_REMEDY =
+  'Run the gateway as root, or in a systemd unit with Delegate=yes (DelegateSubgroup=gateway), or give the whole gateway a limit (MemoryMax=, docker --memory).';
+
+/** Tried by a command that takes more memory than it may. */
+async function groupCapabilities(spec: Try, groups: Cgroups | CgroupError): Promise<Record<string, Capability>> {
+  if (groups instanceof CgroupError) {
+    const remedy = `Memory of a slot is not limited. ${UNLIMITED_REMEDY}`;
+    return { memoryLimit: { ok: false, detail: `no control group of its own: ${groups.message}`, remedy } };
   }
-  return { ok: false, detail: 'no writable cgroup with a memory controller', remedy };
+  const limits = { ...spec.policy.limits, memoryBytes: TRIED_BYTES };
+  const group = await groups.group(spec.place.slot, limits);
+  try {
+    const child = await begin({ ...spec, group }, HUNGRY);
+    const { limit } = await child.ended;
+    const where = `by a cgroup v${groups.version} for each sandbox`;
+    const { memoryBytes } = spec.policy.limits;
+    return {
+      memoryLimit: judged(limit === 'memory', {
+        yes: memoryBytes === 0 ? `none wanted, could be ${where}` : `${memoryBytes} bytes for each slot, ${where}`,
+        no: `a cgroup v${groups.version} is there, but a command got more memory than it may`,
+        remedy: UNLIMITED_REMEDY,
+      }),
+      cpuShare: judged(groups.has('cpu'), {
+        yes: `slots share the processor evenly, ${where}`,
+        no: 'no control group with a cpu controller: a slot that spins slows others',
+        remedy: UNLIMITED_REMEDY,
+      }),
+    };
+  } finally {
+    await group.close();
+  }
 }
 
 function judged(ok: boolean, text: { readonly yes: string; readonly no: string; readonly remedy: string }): Capability {

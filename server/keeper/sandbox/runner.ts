@@ -51,12 +51,13 @@ export function orderText(order: RunnerOrder): string {
 }
 
 /**
- * Says `ready`, then `pid N`, then `end WAITSTATUS` on descriptor 3. Its stdin, stdout and stderr are sockets of the gateway,
+ * A host out of memory ends what is in a sandbox before its gateway. Says `ready`, then `pid N`, then `end WAITSTATUS` on descriptor 3. Its stdin, stdout and stderr are sockets of the gateway,
  * which it joins to real pipes. A syscall's numbers are those of x86_64 and aarch64.
  */
 export const RUNNER = String.raw`
 use strict;
 my $x86 = (unpack("x18 v", do { open my $f, "<", "/proc/self/exe"; sysread $f, my $h, 20; $h }) == 62);
+if (open my $f, ">", "/proc/self/oom_score_adj") { syswrite $f, 500 }
 syscall($x86 ? 157 : 167, 4, 0, 0, 0, 0);
 syscall($x86 ? 157 : 167, 38, 1, 0, 0, 0);
 umask 022;
@@ -203,6 +204,7 @@ export const TERMINAL_INIT = [
   '-e',
   String.raw`
 my $prctl = unpack("x18 v", do { open my $f, "<", "/proc/self/exe"; sysread $f, my $h, 20; $h }) == 62 ? 157 : 167;
+if (open my $f, ">", "/proc/self/oom_score_adj") { syswrite $f, 500 }
 syscall $prctl, 4, 0, 0, 0, 0;
 umask 022;
 opendir my $fds, "/proc/self/fd";

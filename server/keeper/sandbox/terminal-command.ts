@@ -37,6 +37,10 @@ export function terminalCommand(spec: TerminalCommandSpec): TerminalCommand {
   return spec.policy.sandbox === 'bwrap' ? sandboxed(spec) : bare(spec);
 }
 
+/** Up to `--` are files of control groups: what joins them before it starts anything has everything in them. */
+const JOIN =
+  'while [ "$1" != -- ]; do echo $$ >"$1" || { echo "slotcast: the limits of memory and processes could not be set"; exit 125; }; shift; done 2>/dev/null; shift; ';
+
 /** "$1" to "$6" are the files, the rest is the command. */
 const OPEN_FILES = `exec ${FDS.args}<"$1" ${FDS.seccomp}<"$2" ${FDS.status}>"$3" ${FDS.passwd}<"$4" ${FDS.group}<"$5" ${FDS.hosts}<"$6"; shift 6; exec "$@"`;
 
@@ -59,11 +63,11 @@ function sandboxed(spec: TerminalCommandSpec): TerminalCommand {
   return {
     file: '/bin/sh',
     args: [
-      ...['-c', OPEN_FILES, 'sh', ...names],
+      ...['-c', JOIN + OPEN_FILES, 'sh', ...(spec.group?.joins ?? []), '--', ...names],
       ...drop(spec),
       ...outerLimit(policy.limits, { ownUser: place.identity !== null, hard }),
       ...['bwrap', '--args', String(FDS.args), '--'],
-      ...innerLimit(policy.limits, hard),
+      ...innerLimit(policy.limits, { grouped: spec.group !== undefined, hard }),
       ...TERMINAL_INIT,
       ...argv,
     ],
@@ -86,6 +90,7 @@ function bare(spec: TerminalCommandSpec): TerminalCommand {
     text.replaceAll(SHOWN.spool, place.spool).replaceAll(SHOWN.workspace, place.workspace);
   const env = Object.fromEntries(Object.entries(spec.env).map(([name, value]) => [name, onHost(value)]));
   const [file = '', ...args] = [
+    ...['/bin/sh', '-c', `${JOIN}exec "$@"`, 'sh', ...(spec.group?.joins ?? []), '--'],
     ...drop(spec),
     ...outerLimit(policy.limits, { ownUser: place.identity !== null, hard: hardLimits() }),
     ...argv.map(onHost),

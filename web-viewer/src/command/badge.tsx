@@ -7,6 +7,7 @@ export interface Ended {
   readonly outcome: Outcome;
   readonly exitCode: number | null;
   readonly signal?: string | null;
+  readonly limit?: Marker['limit'];
 }
 
 export function Badge(ended: Ended) {
@@ -25,7 +26,20 @@ export const outcomeText = (ended: Ended): string => describe(ended).text;
 export const isFailure = ({ outcome, exitCode }: Ended): boolean =>
   outcome !== 'running' && !(outcome === 'exited' && exitCode === 0);
 
-function describe({ outcome, exitCode, signal }: Ended): { kind: string; sign: string; text: string } {
+/** What of the limits that end a command or make it fail. */
+const limitText: Readonly<Record<string, string>> = {
+  memory: 'out of memory',
+  processes: 'too many processes',
+  disk: 'too much on disk',
+};
+
+function describe(ended: Ended): { kind: string; sign: string; text: string } {
+  const { kind, sign, text } = describeEnd(ended);
+  const struck = limitText[ended.limit ?? ''];
+  return { kind, sign, text: struck === undefined ? text : `${text}: ${struck}` };
+}
+
+function describeEnd({ outcome, exitCode, signal }: Ended): { kind: string; sign: string; text: string } {
   if (outcome === 'running') return { kind: 'running', sign: '▶', text: 'running' };
   if (outcome === 'timedOut') return { kind: 'failed', sign: '⏱', text: 'stopped by its time limit' };
   if (outcome === 'lost') return { kind: 'unknown', sign: '?', text: 'its end was not seen' };

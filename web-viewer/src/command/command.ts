@@ -12,15 +12,16 @@ export interface Command {
   readonly exitCode: number | null;
   /** null while it runs. */
   readonly durationMs: number | null;
+  readonly limit?: Marker['limit'];
   /** Distinguishes it in a list: a process name may come again after a reset. */
   readonly seq: number;
 }
 
 export function commandsOf(markers: readonly Marker[]): readonly Command[] {
-  return markers.flatMap(({ process, command, outcome, time, seq, exitCode = null, durationMs = null }) =>
+  return markers.flatMap(({ process, command, outcome, time, seq, limit, exitCode = null, durationMs = null }) =>
     process === undefined || command === undefined || outcome === undefined
       ? []
-      : [{ process, command, time, seq, outcome, exitCode, durationMs }],
+      : [{ process, command, time, seq, limit, outcome, exitCode, durationMs }],
   );
 }
 

@@ -19,7 +19,7 @@ test('its own are readable', () => {
 
 test('never asks for more than the host allows', () => {
   const hard = hardLimits(TEXT);
-  expect(innerLimit(DEFAULT_LIMITS, hard)).toEqual(['/usr/bin/prlimit', '--nproc=200:200', '--']);
+  expect(innerLimit(DEFAULT_LIMITS, { grouped: false, hard })).toEqual(['/usr/bin/prlimit', '--nproc=200:200', '--']);
   expect(outerLimit(DEFAULT_LIMITS, { hard, ownUser: false })).toEqual([
     'prlimit',
     '--fsize=4294967296:4294967296',
