@@ -125,7 +125,7 @@ export const execMethods = {
       eof: z.boolean().default(false).describe('closes stdin after data'),
     }),
     result: empty,
-    faults: ['PROCESS_NOT_FOUND', 'STDIN_CLOSED'],
+    faults: ['PROCESS_NOT_FOUND', 'STDIN_CLOSED', 'RATE_LIMITED'],
   }),
   'exec.signal': method({
     summary: 'Sends a signal to the command; KILL takes the whole process tree.',

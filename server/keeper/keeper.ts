@@ -76,7 +76,7 @@ export interface KeptProcess {
   output(stream: StreamName): KeptOutput;
   /** What was kept from these offsets on, then what comes. */
   subscribe(sink: ProcessSink, from: Readonly<Record<StreamName, number>>): Subscription;
-  /** Resolves when the pipe has taken it; false when stdin is closed. */
+  /** Resolves when the pipe has taken it; false when stdin is closed. Fault RATE_LIMITED while too much is unread. */
   write(data: Buffer): Promise<boolean>;
   closeInput(): void;
   /** false when it had ended already. KILL takes the whole tree. */

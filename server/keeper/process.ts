@@ -1,6 +1,7 @@
 // One command from its start to its end: timeouts, what is kept of its output, who follows it, and how it ended. It never waits for a reader once the command is dead.
 import { performance } from 'node:perf_hooks';
 import { type SignalName, signalNames } from '../../protocol/exec.ts';
+import { Fault } from '../../protocol/fault.ts';
 import { Follower } from './follower.ts';
 import type {
   KeptOutput,
@@ -17,6 +18,9 @@ import { type Sandbox, type SandboxEnd, type SandboxSpec, startSandbox } from '.
 
 /** The runner answers a stop within a few ms; a starved or dead one is not waited for. */
 const STOP_GRACE_MS = 300;
+
+/** Input that waits for the command to read it: a connection that waits with it takes other calls all the same. */
+const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
 
 /** A cold start takes some 10 ms; on a host so loaded that it takes this long the command wouldn't get anywhere. */
 const START_MS = 20_000;
@@ -100,6 +104,12 @@ class SandboxedProcess implements KeptProcess {
   async write(data: Buffer): Promise<boolean> {
     const { stdin } = this.#sandbox;
     if (!this.#inputOpen || this.#dead || !stdin.writable) return false;
+    if (stdin.writableLength > MAX_UNREAD_BYTES) {
+      throw new Fault(
+        'RATE_LIMITED',
+        `The command has not read ${stdin.writableLength} bytes of its input yet. Wait for a reply before you send more.`,
+      );
+    }
     return await new Promise((resolve) => {
       const closed = (): void => resolve(false);
       stdin.once('close', closed);

@@ -34,6 +34,9 @@ const SOFT_RESET = '\x1b[!p\x1b[?9;1000;1002;1003;1004;1005;1006;1015;2004l\r\n'
 /** Waits for a regular expression at once: each takes a thread and some megabytes. */
 const MAX_PATTERNS = 8;
 
+/** Each new size is a frame, and the program in the terminal draws its screen anew: as often as one can see. */
+const RESIZE_MS = 50;
+
 interface Size {
   readonly cols: number;
   readonly rows: number;
@@ -47,6 +50,9 @@ export class Terminal {
   #shell: Shell | null = null;
   #starting: Promise<Shell> | null = null;
   #size: Size;
+  #wantedSize: Size;
+  /** The time in which no other size is taken. */
+  #resized: Promise<void> | null = null;
   #env: Readonly<Record<string, string>> = {};
   #title = '';
   #runs = 0;
@@ -61,6 +67,7 @@ export class Terminal {
   constructor(options: TerminalOptions) {
     this.#options = options;
     this.#size = { cols: options.log.cols, rows: options.log.rows };
+    this.#wantedSize = this.#size;
   }
 
   /** For the list of slots; null when there is no shell. */
@@ -107,15 +114,24 @@ export class Terminal {
     this.#shell?.send(data);
   }
 
+  /** Of sizes that come faster than anybody can look, the last one counts. Resolves with the size that is in force then. */
   async resize(size: Call<'terminal.resize'>): Promise<Result<'terminal.resize'>> {
-    const shell = await this.#ready();
-    const { cols, rows } = size;
+    await this.#ready();
+    this.#wantedSize = size;
+    if (this.#resized !== null) await this.#resized;
+    const { cols, rows } = this.#wantedSize;
     if (cols !== this.#size.cols || rows !== this.#size.rows) {
       this.#size = { cols, rows };
-      shell.resize(cols, rows);
+      this.#shell?.resize(cols, rows);
       this.#changed();
+      this.#resized = new Promise((resolve) => {
+        setTimeout(resolve, RESIZE_MS).unref();
+      });
+      void this.#resized.then(() => {
+        this.#resized = null;
+      });
     }
-    return { cols, rows };
+    return { ...this.#size };
   }
 
   async capture(call: Call<'terminal.capture'>): Promise<Result<'terminal.capture'>> {
