@@ -53,6 +53,8 @@ class SandboxedProcess implements KeptProcess {
   readonly #kept: Readonly<Record<StreamName, OutputKeeper>>;
   readonly #followers = new Set<Follower>();
   readonly #timers = new Set<NodeJS.Timeout>();
+  /** Whoever waits for a write when stdin closes is told so. */
+  readonly #writers = new Set<() => void>();
   #lastOutputMs = 0;
   #stoppedBy: StoppedBy | null = null;
   #dead = false;
@@ -64,6 +66,10 @@ class SandboxedProcess implements KeptProcess {
     this.#timeouts = { timeoutMs: order.timeoutMs, idleTimeoutMs: order.idleTimeoutMs };
     this.#kept = { stdout: new OutputKeeper(order.maxOutputBytes), stderr: new OutputKeeper(order.maxOutputBytes) };
     this.#inputOpen = order.stdin === 'open';
+    sandbox.stdin.once('close', () => {
+      for (const closed of this.#writers) closed();
+      this.#writers.clear();
+    });
     this.ended = sandbox.closed.then((end) => this.#finish(end));
     sandbox.run(order, { output: (stream, data) => this.#output(stream, data), dead: () => this.#die() });
   }
@@ -112,9 +118,9 @@ class SandboxedProcess implements KeptProcess {
     }
     return await new Promise((resolve) => {
       const closed = (): void => resolve(false);
-      stdin.once('close', closed);
+      this.#writers.add(closed);
       stdin.write(data, (error) => {
-        stdin.off('close', closed);
+        this.#writers.delete(closed);
         resolve(!error);
       });
     });
