@@ -93,6 +93,10 @@ export class PtyTerminal implements KeptTerminal, Pausable {
     this.#append('i', data);
   }
 
+  answer(data: string): void {
+    if (!this.#child.inputWaits) this.write(data);
+  }
+
   resize(cols: number, rows: number): void {
     if (this.#exit !== null) return;
     this.#child.resize(cols, rows);

@@ -31,8 +31,8 @@ export interface ScreenState {
 }
 
 export interface LiveScreenOptions {
-  /** Gets the answers to terminal queries, for the pty. */
-  readonly reply: (data: string) => void;
+  /** Gets the answers to terminal queries, for the pty; `seq` is the number of the frame that asks. */
+  readonly reply: (data: string, seq: number) => void;
   /** How long an emulator that nobody uses is kept. */
   readonly idleMs?: number;
   readonly clock?: Pick<Clock, 'after'>;
@@ -57,6 +57,8 @@ export class LiveScreen {
   #backlogBytes = 0;
   /** The emulator is to come at least as far as this by itself. */
   #goal = 0;
+  /** Frames that ask something and were not parsed yet. Only they are answered: what the scan overlooks must not depend on who looks. */
+  readonly #asking = new Set<number>();
   #lastExit = 0;
   #emulator: Emulator | null = null;
   #checkpoint: Checkpoint;
@@ -147,7 +149,10 @@ export class LiveScreen {
   #scanFrame(frame: NumberedFrame): void {
     this.#scanned = frame.seq;
     this.#backlogBytes += frame.data.length + FRAME_BYTES;
-    if (frame.code === 'o' && this.#scan.take(frame.data)) this.#goal = frame.seq;
+    if (frame.code === 'o' && this.#scan.take(frame.data)) {
+      this.#asking.add(frame.seq);
+      this.#goal = frame.seq;
+    }
     if (frame.code === 'x') this.#lastExit = frame.seq;
     const limit = this.#holds > 0 ? WATCHED_BACKLOG_BYTES : MAX_BACKLOG_BYTES;
     if (this.#backlogBytes > limit) this.#goal = frame.seq;
@@ -198,7 +203,9 @@ export class LiveScreen {
       this.#startOver();
     }
     this.#current = null;
-    this.#backlogBytes = this.#seq === this.#scanned ? 0 : this.#backlogBytes;
+    if (this.#seq < this.#scanned) return;
+    this.#asking.clear();
+    this.#backlogBytes = 0;
   }
 
   #feed(emulator: Emulator): void {
@@ -206,6 +213,7 @@ export class LiveScreen {
     for (const frame of worthFeeding(emulator, this.#unparsed(emulator))) {
       this.#current = frame;
       emulator.feed(frame);
+      this.#asking.delete(frame.seq);
       this.#seq = frame.seq;
       this.#timeMs = frame.timeMs;
       if (performance.now() >= deadline) break;
@@ -244,8 +252,8 @@ export class LiveScreen {
 
   #reply(data: string): void {
     const frame = this.#current;
-    if (frame === null || this.#closed || frame.seq < this.#lastExit) return;
-    if (this.#log.timeMs() - frame.timeMs <= REPLY_WINDOW_MS) this.#options.reply(data);
+    if (frame === null || this.#closed || frame.seq < this.#lastExit || !this.#asking.has(frame.seq)) return;
+    if (this.#log.timeMs() - frame.timeMs <= REPLY_WINDOW_MS) this.#options.reply(data, frame.seq);
   }
 
   /** Used just now: the emulator stays for a while. */
