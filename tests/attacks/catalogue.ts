@@ -145,6 +145,7 @@ export const catalogue = {
   F18: row('join in the alternate screen', 'the same screen as the one who was there'),
   F19: row('a password at a prompt', 'input is not recorded'),
   F21: row('print the token', 'it is nowhere in the sandbox'),
+  F22: row('a screen full of state, sequences without end', 'memory bounded; other slots are answered'),
   G01: row(
     'kill -9 the gateway among running commands',
     'nothing of them lives; recordings are sealed at the next start',
