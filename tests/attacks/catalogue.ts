@@ -155,6 +155,11 @@ export const catalogue = {
   G04: row('two gateways on one data directory', 'the second is refused'),
   G05: row('a connection cut in the middle of a call', 'the command goes on, its outcome can be fetched'),
   G06: row('the gateway is out of descriptors', 'calls fail with a clear error, and work again afterwards'),
+  G07: row('a sandbox that is stopped (SIGSTOP)', 'its timeout and the release of its slot still end it'),
+  G08: row('the gateway is stopped for longer than the grace time', 'leases and connections go on'),
+  G09: row('damaged files in the data directory', 'they are left out or told of; everything else works'),
+  G10: row('10,000 recordings', 'start and list stay quick'),
+  G11: row('a data directory that can’t be written', 'one line that says so, and no start'),
 } as const satisfies Record<string, Row>;
 
 export type AttackId = keyof typeof catalogue;
