@@ -131,6 +131,8 @@ export class PtyTerminal implements KeptTerminal, Pausable {
     const init = this.#init ?? command.status().childPid;
     // Around the sandbox only when there is none yet: bwrap ends by itself, and after everything inside is dead.
     if (init === null || !tryKill(init, 'SIGKILL')) this.#child.kill();
+    // Somebody on the host may have stopped bwrap, which is to tell of the end.
+    else tryKill(this.#child.pid, 'SIGCONT');
     if (!sandboxed) killSession(this.#child.pid);
     await this.ended;
   }
