@@ -1,6 +1,7 @@
 // What breaks by itself or is broken on purpose: processes that die, disks that are full, files that are damaged. Only what the tests started is killed.
 import {
   copyFileSync,
+  existsSync,
   lchownSync,
   mkdirSync,
   readdirSync,
@@ -325,12 +326,14 @@ describe('G', () => {
       for (const file of ['secret.key', 'revoked.json']) {
         await target.signal('SIGTERM');
         const path = join(target.dataDir, file);
-        const kept = readFileSync(path);
+        const kept = existsSync(path) ? readFileSync(path) : null;
         writeFileSync(path, 'garbage');
+        lchownSync(path, uid, gid);
         await expect(target.again(), file).rejects.toThrow(
           new RegExp(`${file.replace('.', '\\.')} in the data directory is damaged`),
         );
-        writeFileSync(path, kept);
+        if (kept === null) rmSync(path);
+        else writeFileSync(path, kept);
         await target.again();
       }
     } finally {
