@@ -58,7 +58,7 @@ async function* textOf(path: string, cast: string, size: number) {
       let text = '';
       for (const item of items) {
         if (item.kind === 'header') shown = new PlainText(item.header);
-        else if (item.kind === 'event' && shown !== null) text += shown.take(item);
+        else if (item.kind === 'event' && shown !== null) text += await shown.take(item, slice);
         if (slice.over) await slice.rest();
       }
       if (text !== '') yield text;

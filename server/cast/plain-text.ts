@@ -2,6 +2,8 @@
 // It never holds more than the screen and what one piece pushes off it.
 import type { CastEvent } from '../../protocol/asciicast.ts';
 import { Emulator } from '../screen/emulator.ts';
+import { endOfPiece } from '../screen/piece.ts';
+import type { Slice } from './slice.ts';
 
 /** Text parsed between two looks at what has scrolled off … */
 const PIECE_CHARS = 2048;
@@ -15,14 +17,18 @@ export class PlainText {
     this.#emulator = new Emulator({ cols, rows, scrollback: SCROLLBACK_LINES });
   }
 
-  /** Shows an event; gives the lines that it pushed off the screen. */
-  take({ code, data }: Pick<CastEvent, 'code' | 'data'>): string {
+  /** Shows an event, in slices; gives the lines that it pushed off the screen. One call at a time. */
+  async take({ code, data }: Pick<CastEvent, 'code' | 'data'>, slice: Slice): Promise<string> {
     if (code === 'r') this.#emulator.feed({ code, data });
     if (code !== 'o') return '';
     let text = '';
-    for (let at = 0; at < data.length; at += PIECE_CHARS) {
-      this.#emulator.write(data.slice(at, at + PIECE_CHARS));
+    const cells = this.#emulator.cols * this.#emulator.rows;
+    for (let at = 0; at < data.length; ) {
+      const end = Math.min(at + PIECE_CHARS, endOfPiece(data, at, cells));
+      this.#emulator.write(data.slice(at, end));
       text += this.#emulator.takeLines(false);
+      at = end;
+      if (slice.over) await slice.rest();
     }
     return text;
   }

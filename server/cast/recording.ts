@@ -28,11 +28,13 @@ export interface Part {
 
 /** The file, to be closed by the caller. Faults: CAST_NOT_FOUND. */
 export async function openCast(path: string, cast: string): Promise<FileHandle> {
-  try {
-    return await open(path, 'r');
-  } catch (error) {
-    throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? noSuchCast(cast) : error;
-  }
+  const file = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
+    throw error.code === 'ENOENT' ? noSuchCast(cast) : error;
+  });
+  // A directory can be opened too.
+  if ((await file.stat()).isFile()) return file;
+  await file.close();
+  throw noSuchCast(cast);
 }
 
 /** Runs `work` on the open file. Faults: CAST_NOT_FOUND. */

@@ -75,7 +75,7 @@ async function readPart(index: SeekIndex, part: Part & { readonly start: RunStar
   for await (const batch of index.frames(keyframe, end)) {
     for (const frame of batch) {
       if (frame.seq > start.seq && frame.code === 'm' && endsRun(frame.data, start)) return;
-      text.take(frame, start.seq);
+      await text.take(frame, start.seq, slice);
       if (text.over) return;
       if (slice.over) await slice.rest();
     }
@@ -105,10 +105,10 @@ class Transcript {
   }
 
   /** The next frame; output before `from` is none of the run's. */
-  take(frame: NumberedFrame, from: number): void {
-    if (frame.code === 'r') this.#shown.take(frame);
+  async take(frame: NumberedFrame, from: number, slice: Slice): Promise<void> {
+    if (frame.code === 'r') await this.#shown.take(frame, slice);
     if (frame.code === 'o' && frame.seq > from)
-      this.#keep(this.#shown.take({ code: 'o', data: this.#span.take(frame.data) }));
+      this.#keep(await this.#shown.take({ code: 'o', data: this.#span.take(frame.data) }, slice));
   }
 
   skip(bytes: number, size: Size = NO_SIZE): void {

@@ -4,13 +4,17 @@ import { z } from 'zod';
 import type { NumberedFrame } from '../../protocol/frame.ts';
 import { Emulator } from '../screen/emulator.ts';
 import { worthFeeding } from '../screen/feed.ts';
+import { piecesOf } from '../screen/piece.ts';
 import type { SeekIndex } from './seek-index.ts';
 import { readSidecar, writeSidecar } from './sidecar.ts';
+import { Slice } from './slice.ts';
 
 /** Behind the name of a cast. */
 export const SCREENS = '.screens';
 /** A sealed cast from this size on keeps its screens beside it: drawing all of a smaller one takes some hundredths of a second. */
 export const KEPT_FROM_BYTES = 4 * 1024 * 1024;
+/** A gigabyte is drawn in less. What takes longer, since it was printed to be slow, is drawn when somebody asks. */
+const MAX_KEEP_MS = 60_000;
 /** Screens of some gigabytes of cast; what is larger is no file of ours. */
 const MAX_FILE_BYTES = 64 * 1024 * 1024;
 
@@ -20,9 +24,6 @@ const file = z.strictObject({
   bytes: z.int(),
   screens: z.array(z.string()),
 });
-
-/** Longest stretch of parsing before others get their turn. */
-const SLICE_MS = 8;
 
 export interface ScreenAt {
   /** Of the last frame that the screen shows. */
@@ -63,7 +64,11 @@ export class ScreenCache {
   async keep(): Promise<void> {
     const { seal, end, keyframes } = this.#index;
     if (seal === null) return;
-    await this.#upTo(keyframes.length - 1);
+    const deadlineMs = performance.now() + MAX_KEEP_MS;
+    for (let number = 1; number < keyframes.length; number++) {
+      if (performance.now() > deadlineMs) return;
+      await this.#upTo(number);
+    }
     if (this.#screens.length < keyframes.length) return;
     await writeSidecar(this.#path, { version: 1, bytes: end.offset, screens: this.#screens }).catch(() => {});
   }
@@ -144,11 +149,15 @@ const withoutBlanks = (text: string): string =>
 
 /** Feeds frames in slices. */
 export async function feed(emulator: Emulator, frames: readonly NumberedFrame[]): Promise<void> {
-  let deadline = performance.now() + SLICE_MS;
+  const slice = new Slice();
   for (const frame of worthFeeding(emulator, frames)) {
-    emulator.feed(frame);
-    if (performance.now() < deadline) continue;
-    await new Promise((resolve) => setImmediate(resolve));
-    deadline = performance.now() + SLICE_MS;
+    if (frame.code !== 'o') emulator.feed(frame);
+    else {
+      for (const piece of piecesOf(frame.data, emulator.cols * emulator.rows)) {
+        emulator.write(piece);
+        if (slice.over) await slice.rest();
+      }
+    }
+    if (slice.over) await slice.rest();
   }
 }

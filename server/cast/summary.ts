@@ -18,7 +18,9 @@ export interface Summary {
 export async function readSummary(path: string): Promise<Summary | null> {
   const file = await open(path, 'r');
   try {
-    const { size } = await file.stat();
+    const stat = await file.stat();
+    if (!stat.isFile()) return null;
+    const { size } = stat;
     const header = headerOf(await read(file, 0, Math.min(size, HEADER_BYTES)));
     if (header === null) return null;
     const start = Math.max(0, size - SEAL_BYTES);

@@ -105,6 +105,8 @@ export interface KeptTerminal {
   readonly ended: Promise<TerminalEnd>;
   /** Raw bytes as typed, UTF-8. */
   write(data: string): void;
+  /** What the terminal itself answers to a program that asks it. Dropped while earlier input waits: then nobody reads, and it would only be in the way of what is typed. */
+  answer(data: string): void;
   resize(cols: number, rows: number): void;
   /** What owns the terminal now: the shell itself, or a job of it; null when that can't be told. */
   foreground(): 'shell' | 'job' | null;

@@ -86,6 +86,11 @@ export class PtyChild {
     return true;
   }
 
+  /** Something was typed that the kernel has no room for. */
+  get inputWaits(): boolean {
+    return this.#inputBytes > 0;
+  }
+
   resize(cols: number, rows: number): void {
     if (!this.#gone) native().resize(this.#master, cols, rows);
   }

@@ -99,6 +99,10 @@ export class PtyTerminal implements KeptTerminal, Pausable {
     this.#append('i', data);
   }
 
+  answer(data: string): void {
+    if (!this.#child.inputWaits) this.write(data);
+  }
+
   resize(cols: number, rows: number): void {
     if (this.#exit !== null) return;
     this.#child.resize(cols, rows);
@@ -144,6 +148,8 @@ export class PtyTerminal implements KeptTerminal, Pausable {
     const init = this.#init ?? command.status().childPid;
     // Around the sandbox only when there is none yet: bwrap ends by itself, and after everything inside is dead.
     if (init === null || !tryKill(init, 'SIGKILL')) this.#child.kill();
+    // Somebody on the host may have stopped bwrap, which is to tell of the end.
+    else tryKill(this.#child.pid, 'SIGCONT');
     if (!sandboxed) killSession(this.#child.pid);
     await this.ended;
   }

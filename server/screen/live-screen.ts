@@ -7,6 +7,7 @@ import { FRAME_BYTES, type FrameLog, RING_BYTES } from '../keeper/frame-log.ts';
 import { Emulator, type ScreenModes } from './emulator.ts';
 import { worthFeeding } from './feed.ts';
 import { OutputScan } from './output-scan.ts';
+import { endOfPiece } from './piece.ts';
 
 /** Lines kept above the screen: what terminal.capture can give as history. */
 export const SCROLLBACK_LINES = 1000;
@@ -18,6 +19,8 @@ const SLICE_MS = 8;
 const MAX_BACKLOG_BYTES = RING_BYTES / 2;
 /** The same while somebody watches, so that the next one to come waits a few milliseconds only. */
 const WATCHED_BACKLOG_BYTES = RING_BYTES / 8;
+/** A frame that takes longer, a hundred times what the fullest screen needs, is there to keep us busy. */
+const MAX_FRAME_MS = 1500;
 /** An answer that comes later would be typed into whatever runs by then. */
 const REPLY_WINDOW_MS = 5000;
 
@@ -31,8 +34,8 @@ export interface ScreenState {
 }
 
 export interface LiveScreenOptions {
-  /** Gets the answers to terminal queries, for the pty. */
-  readonly reply: (data: string) => void;
+  /** Gets the answers to terminal queries, for the pty; `seq` is the number of the frame that asks. */
+  readonly reply: (data: string, seq: number) => void;
   /** How long an emulator that nobody uses is kept. */
   readonly idleMs?: number;
   readonly clock?: Pick<Clock, 'after'>;
@@ -57,6 +60,8 @@ export class LiveScreen {
   #backlogBytes = 0;
   /** The emulator is to come at least as far as this by itself. */
   #goal = 0;
+  /** Frames that ask something and were not parsed yet. Only they are answered: what the scan overlooks must not depend on who looks. */
+  readonly #asking = new Set<number>();
   #lastExit = 0;
   #emulator: Emulator | null = null;
   #checkpoint: Checkpoint;
@@ -64,6 +69,8 @@ export class LiveScreen {
   #current: NumberedFrame | null = null;
   #waiters: Waiter[] = [];
   #holds = 0;
+  /** How far into the frame after #seq the emulator is: a frame may take several slices. */
+  #begun = { seq: 0, chars: 0, spentMs: 0 };
   #isPumping = false;
   #idle: Timer | null = null;
   #closed = false;
@@ -147,7 +154,10 @@ export class LiveScreen {
   #scanFrame(frame: NumberedFrame): void {
     this.#scanned = frame.seq;
     this.#backlogBytes += frame.data.length + FRAME_BYTES;
-    if (frame.code === 'o' && this.#scan.take(frame.data)) this.#goal = frame.seq;
+    if (frame.code === 'o' && this.#scan.take(frame.data)) {
+      this.#asking.add(frame.seq);
+      this.#goal = frame.seq;
+    }
     if (frame.code === 'x') this.#lastExit = frame.seq;
     const limit = this.#holds > 0 ? WATCHED_BACKLOG_BYTES : MAX_BACKLOG_BYTES;
     if (this.#backlogBytes > limit) this.#goal = frame.seq;
@@ -198,18 +208,46 @@ export class LiveScreen {
       this.#startOver();
     }
     this.#current = null;
-    this.#backlogBytes = this.#seq === this.#scanned ? 0 : this.#backlogBytes;
+    if (this.#seq < this.#scanned) return;
+    this.#asking.clear();
+    this.#backlogBytes = 0;
   }
 
   #feed(emulator: Emulator): void {
     const deadline = performance.now() + SLICE_MS;
     for (const frame of worthFeeding(emulator, this.#unparsed(emulator))) {
       this.#current = frame;
-      emulator.feed(frame);
+      if (!this.#feedFrame(emulator, frame, deadline)) return;
+      this.#asking.delete(frame.seq);
       this.#seq = frame.seq;
       this.#timeMs = frame.timeMs;
       if (performance.now() >= deadline) break;
     }
+  }
+
+  /** False when the time is over before the end of the frame: the next call goes on there. */
+  #feedFrame(emulator: Emulator, frame: NumberedFrame, deadline: number): boolean {
+    if (frame.code !== 'o') {
+      emulator.feed(frame);
+      return true;
+    }
+    const cells = emulator.cols * emulator.rows;
+    const startedMs = performance.now();
+    const begun = this.#begun.seq === frame.seq ? this.#begun : { chars: 0, spentMs: 0 };
+    let at = begun.chars;
+    while (at < frame.data.length) {
+      const nowMs = performance.now();
+      const spentMs = begun.spentMs + nowMs - startedMs;
+      if (spentMs > MAX_FRAME_MS) throw new RangeError('a frame takes too long to be drawn');
+      if (at > begun.chars && nowMs >= deadline) {
+        this.#begun = { seq: frame.seq, chars: at, spentMs };
+        return false;
+      }
+      const end = endOfPiece(frame.data, at, cells);
+      emulator.write(at === 0 && end === frame.data.length ? frame.data : frame.data.slice(at, end));
+      at = end;
+    }
+    return true;
   }
 
   /** Some output was too much for the emulator: what is printed from here on is shown on a blank screen. */
@@ -244,8 +282,8 @@ export class LiveScreen {
 
   #reply(data: string): void {
     const frame = this.#current;
-    if (frame === null || this.#closed || frame.seq < this.#lastExit) return;
-    if (this.#log.timeMs() - frame.timeMs <= REPLY_WINDOW_MS) this.#options.reply(data);
+    if (frame === null || this.#closed || frame.seq < this.#lastExit || !this.#asking.has(frame.seq)) return;
+    if (this.#log.timeMs() - frame.timeMs <= REPLY_WINDOW_MS) this.#options.reply(data, frame.seq);
   }
 
   /** Used just now: the emulator stays for a while. */

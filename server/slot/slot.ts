@@ -176,7 +176,7 @@ export class Slot {
     const changed = () => this.#options.changed(this);
     const log = await keeper.openLog({ cast, slot: this.name, label, cols: COLS.default, rows: ROWS.default });
     const activity = new Activity(log, { changed });
-    const screen = new LiveScreen(log, { reply: (data) => terminal.reply(data) });
+    const screen = new LiveScreen(log, { reply: (data, seq) => terminal.reply(data, seq) });
     const terminal: Terminal = new Terminal({ keeper, place, network, log, screen, changed });
     const commands = new CommandTable({
       log,

@@ -21,12 +21,17 @@ const REPAIR_MS = 1000;
 const FIRST_PROMPT_MS = 15_000;
 /** After a C-c the new prompt comes within a few ms. */
 const CLEAR_MS = 250;
+/** The same when it has first to get through a long line that was typed ahead. */
+const CLEAR_AGAIN_MS = 1500;
 /** What was typed ahead is echoed right after the prompt. */
 const ECHO_MS = 30;
 /** bash has turned on bracketed paste, so it reads a line; its marks would be here within this. */
 const LOST_MARK_MS = 100;
 /** Frames of one step; the log is read at every append, so there is seldom more than one. */
 const READ_BYTES = 1024 * 1024;
+/** A full-screen program asks a few dozen things when it begins, and one that follows the cursor some ten a second. */
+const MAX_ANSWERS = 200;
+const ANSWER_WINDOW_MS = 1000;
 const INTERRUPT = '\x03';
 /** $? after it. */
 const INTERRUPTED = 130;
@@ -73,6 +78,11 @@ export class Shell {
   readonly #listeners = new Set<(event: ShellEvent) => void>();
   readonly #subscription: { close(): void };
   #seq: number;
+  /** In the window that began then. */
+  #answers = 0;
+  #answersFromMs = Number.NEGATIVE_INFINITY;
+  /** Number of the frame in which the last command ended. */
+  #finishedSeq = 0;
   #kept: KeptTerminal | null = null;
   /** Enter was typed at the prompt and no mark has come since: the shell is about to be busy. */
   #entered = false;
@@ -80,6 +90,10 @@ export class Shell {
   #halfTyped = false;
   /** While it was busy something without an Enter at its end was typed; a prompt would get it. */
   #typedAhead = false;
+  /** Since the command began: the next one may have the terminal when its end is read. */
+  #typedInto = false;
+  /** An end that came while a job had the terminal: true if the prompt follows, since a user's own hook may run a program before it. */
+  #doubted: Mark | null = null;
   #lostMark: NodeJS.Timeout | null = null;
   /** One try to repair; the next one only after a mark was seen. */
   #repaired = false;
@@ -113,6 +127,7 @@ export class Shell {
   type(data: string): void {
     if (data === '') return;
     const enters = /[\r\n\x03]/.test(data);
+    this.#typedInto = true;
     if (this.state === 'busy' || enters) this.#typedAhead = !/[\r\n\x03]$/.test(data);
     if (this.state !== 'busy') {
       this.#entered ||= enters;
@@ -125,6 +140,22 @@ export class Shell {
   send(data: string): void {
     try {
       if (this.end === null) this.#kept?.write(data);
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+    }
+  }
+
+  /**
+   * What the terminal answers to what was asked in that frame. When the shell reads a line, or has since begun another command, who asked is
+   * gone: the shell would take the answer for typing.
+   */
+  answer(data: string, seq: number): void {
+    if (this.end !== null || seq < this.#finishedSeq || (this.state !== 'busy' && this.foreground() !== 'job')) return;
+    if (!this.#mayAnswer()) return;
+    // Whether it is read, or will stand on the next command line, can't be told.
+    this.#typedAhead = true;
+    try {
+      this.#kept?.answer(data);
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
     }
@@ -167,9 +198,9 @@ export class Shell {
     return { close: () => void this.#listeners.delete(listener) };
   }
 
-  /** Whether the shell reads a command line, as far as the marks and what was typed tell. */
+  /** Whether the shell reads a command line, as far as the marks, what was typed and the kernel tell: while a job has the terminal a prompt is none. */
   get atPrompt(): boolean {
-    return this.end === null && this.state === 'prompt' && !this.#entered;
+    return this.end === null && this.state === 'prompt' && !this.#entered && this.foreground() !== 'job';
   }
 
   /** A program has the whole screen. The mode alone doesn't say so: one that was killed leaves it behind. */
@@ -203,11 +234,11 @@ export class Shell {
     if (this.#typedAhead) await this.until(() => this.#halfTyped, { timeoutMs: ECHO_MS });
     this.#typedAhead = false;
     // C-c ends whatever line editing is in: a search, vi mode, an unfinished quote. A C-v before takes the first one for itself.
-    for (let attempt = 0; attempt < 2; attempt++) {
+    for (const timeoutMs of [CLEAR_MS, CLEAR_AGAIN_MS]) {
       if (this.atPrompt && !this.#halfTyped) return true;
       const status = this.status;
       this.interrupt();
-      if (await this.until(() => this.atPrompt && !this.#halfTyped, { timeoutMs: CLEAR_MS })) {
+      if (await this.until(() => this.atPrompt && !this.#halfTyped, { timeoutMs })) {
         this.status = status;
         return true;
       }
@@ -261,13 +292,38 @@ export class Shell {
     }
   }
 
+  /** Who asks without end doesn't read the answers: they would all come to the next command line. */
+  #mayAnswer(): boolean {
+    const now = performance.now();
+    if (now - this.#answersFromMs >= ANSWER_WINDOW_MS) {
+      this.#answersFromMs = now;
+      this.#answers = 0;
+    }
+    return ++this.#answers <= MAX_ANSWERS;
+  }
+
   #text(text: string): void {
     if (this.state !== 'busy' && this.#typedAhead) this.#halfTyped = true;
     if (this.state === 'busy' && text.includes(READS_LINE)) this.#expectMark();
     this.#emit({ kind: 'text', text });
   }
 
+  /** The shell tells the end of a command when it has the terminal again; what is said before may be the program's, which can find the nonce out. */
   #mark(mark: Mark): void {
+    const believed = mark.kind !== 'finished' || !this.commandOpen || this.#typedInto || this.foreground() !== 'job';
+    if (mark.kind === 'finished') this.#doubted = believed ? null : mark;
+    if (!believed) return;
+    const doubted = this.#doubted;
+    if (doubted !== null && mark.kind === 'promptEnd' && this.foreground() !== 'job') {
+      this.#doubted = null;
+      this.#take(doubted);
+    }
+    this.#take(mark);
+  }
+
+  #take(mark: Mark): void {
+    if (mark.kind === 'outputStart') this.#typedInto = false;
+    if (mark.kind === 'finished') this.#finishedSeq = this.#seq;
     // A prompt is also redrawn with its text, after a resize for one: then nothing has ended since the last one.
     const interrupted = this.#entered && mark.kind === 'promptStart' && mark.status === INTERRUPTED;
     if (mark.kind === 'finished' || mark.kind === 'outputStart' || interrupted) {

@@ -1,5 +1,6 @@
 // The slot's terminal: one for a lease, with a shell that is started on demand and may end and be started anew.
 // It never lets two commands run at a time, and types nothing before the shell's first prompt.
+import { randomBytes } from 'node:crypto';
 import type { Call, Result } from '../../protocol/contract.ts';
 import { Fault } from '../../protocol/fault.ts';
 import { dependsOnMode, keyBytes } from '../../protocol/key.ts';
@@ -31,6 +32,8 @@ export interface TerminalOptions {
 const LEAVE_SCREEN = '\x1b[?1049l';
 const SOFT_RESET = '\x1b[!p\x1b[?9;1000;1002;1003;1004;1005;1006;1015;2004l\r\n';
 
+/** A name that nobody foresees: whoever has read the marks' nonce must not be able to tell of a run before it begins. */
+const ID_BYTES = 6;
 /** Waits for a regular expression at once: each takes a thread and some megabytes. */
 const MAX_PATTERNS = 8;
 
@@ -57,7 +60,6 @@ export class Terminal {
   #title = '';
   #runs = 0;
   #shells = 0;
-  #scripts = 0;
   #input: Promise<void> = Promise.resolve();
   #closed = false;
   /** What has to be done before a shell may start. */
@@ -109,9 +111,9 @@ export class Terminal {
     });
   }
 
-  /** The answer of the screen to a query of a program; not typing. */
-  reply(data: string): void {
-    this.#shell?.send(data);
+  /** The answer of the screen to what a program asked in that frame; not typing. */
+  reply(data: string, seq: number): void {
+    this.#shell?.answer(data, seq);
   }
 
   /** Of sizes that come faster than anybody can look, the last one counts. Resolves with the size that is in force then. */
@@ -188,7 +190,7 @@ export class Terminal {
       this.running = command.slice(0, SHOWN_CHARS);
       this.#changed();
     };
-    const newId = () => String(++this.#scripts);
+    const newId = () => randomBytes(ID_BYTES).toString('hex');
     const order = { command, timeoutMs, maxOutputBytes, signal, newId, begins };
     try {
       for (;;) {

@@ -147,6 +147,7 @@ export const catalogue = {
   F18: row('join in the alternate screen', 'the same screen as the one who was there'),
   F19: row('a password at a prompt', 'input is not recorded'),
   F21: row('print the token', 'it is nowhere in the sandbox'),
+  F22: row('a screen full of state, sequences without end', 'memory bounded; other slots are answered'),
   G01: row(
     'kill -9 the gateway among running commands',
     'nothing of them lives; recordings are sealed at the next start',
@@ -156,6 +157,11 @@ export const catalogue = {
   G04: row('two gateways on one data directory', 'the second is refused'),
   G05: row('a connection cut in the middle of a call', 'the command goes on, its outcome can be fetched'),
   G06: row('the gateway is out of descriptors', 'calls fail with a clear error, and work again afterwards'),
+  G07: row('a sandbox that is stopped (SIGSTOP)', 'its timeout and the release of its slot still end it'),
+  G08: row('the gateway is stopped for longer than the grace time', 'leases and connections go on'),
+  G09: row('damaged files in the data directory', 'they are left out or told of; everything else works'),
+  G10: row('10,000 recordings', 'start and list stay quick'),
+  G11: row('a data directory that can’t be written', 'one line that says so, and no start'),
 } as const satisfies Record<string, Row>;
 
 export type AttackId = keyof typeof catalogue;

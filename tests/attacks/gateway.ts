@@ -52,11 +52,15 @@ export interface Target {
 export interface TargetOptions {
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** A command in front of the program, as the one who runs the tests; it has to become the program by exec. $DATA in it is the data directory. */
+  readonly through?: readonly string[];
+  /** That of another target, which removes it. */
+  readonly dataDir?: string;
 }
 
 /** Starts dist/, which `npm test` builds. */
 export async function target(as: User, options: TargetOptions = {}): Promise<Target> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'slotcast-attack-'));
+  const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'slotcast-attack-'));
   const isOther = as === 'user' && process.getuid?.() === 0;
   if (isOther) chownSync(dataDir, USER_ID, USER_ID);
   const { program, close: removeProgram } = isOther ? readable() : { program: root, close: () => {} };
@@ -65,9 +69,16 @@ export async function target(as: User, options: TargetOptions = {}): Promise<Tar
   let child: ChildProcess;
   let url = '';
   const start = async (): Promise<void> => {
-    ({ child, url } = await started({ isOther, program, dataDir, printed, ...options }));
+    ({ child, url } = await started({ ...options, isOther, program, dataDir, printed }));
   };
-  await start();
+  const remove = (): void => {
+    if (options.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true });
+    removeProgram();
+  };
+  await start().catch((error: unknown) => {
+    remove();
+    throw error;
+  });
   const client = async (token = TOKEN): Promise<Client> => {
     const made = await connect({ url, token, validate: true });
     clients.push(made);
@@ -108,8 +119,7 @@ export async function target(as: User, options: TargetOptions = {}): Promise<Tar
     close: async () => {
       await Promise.all(clients.splice(0).map((each) => each.close()));
       await signal('SIGTERM');
-      rmSync(dataDir, { recursive: true, force: true });
-      removeProgram();
+      remove();
     },
   };
 }
@@ -135,12 +145,13 @@ interface Start extends TargetOptions {
 }
 
 async function started(start: Start): Promise<{ child: ChildProcess; url: string }> {
-  const { isOther, program, dataDir, printed, flags = [], env = {} } = start;
+  const { isOther, program, dataDir, printed, flags = [], env = {}, through = [] } = start;
   const canary = join(dataDir, 'canary');
   writeFileSync(canary, CANARY);
   const descriptor = openSync(canary, 'r');
   const serve = ['serve', '--port', '0', '--data-dir', dataDir, '--slots', '4', ...flags];
   const [file = '', ...args] = [
+    ...through.map((word) => word.replaceAll('$DATA', dataDir)),
     ...(isOther ? dropTo(USER_ID) : []),
     process.execPath,
     join(program, 'dist', 'cli', 'main.js'),

@@ -187,6 +187,8 @@ export class Sandbox {
     if (this.#exited) return;
     const { childPid } = parseStatus(this.#statusText);
     if (childPid === null || !killed(childPid)) this.#child.kill('SIGKILL');
+    // Somebody on the host may have stopped bwrap, which is to tell of the end.
+    else this.#child.kill('SIGCONT');
   }
 
   /** Rejects if the child ends before its runner was ready. */

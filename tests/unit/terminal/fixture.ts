@@ -49,7 +49,7 @@ export async function openBench(
   });
   const place = await keeper.preparePlace('slot_0');
   const log = await keeper.openLog({ cast: 'cast_1', slot: 'slot_0', label: null, cols, rows });
-  const screen = new LiveScreen(log, { reply: (data) => terminal.reply(data) });
+  const screen = new LiveScreen(log, { reply: (data, seq) => terminal.reply(data, seq) });
   const terminal: Terminal = new Terminal({ keeper, place, network: 'none', log, screen, ...hooks });
   return {
     terminal,
