@@ -4,10 +4,13 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import type { Logger } from 'pino';
 import { encodeErrorBody } from '../../protocol/envelope.ts';
 import { Fault } from '../../protocol/fault.ts';
+import { exhaustion } from '../methods/exhaustion.ts';
 
 /** A fault for whatever was thrown; what is no fault is logged under the id that the reply names. */
 export function toFault(error: unknown, log: Logger, route: string): Fault {
   if (error instanceof Fault) return error;
+  const exhausted = exhaustion(error);
+  if (exhausted !== null) return exhausted;
   const id = `err_${randomBytes(6).toString('hex')}`;
   log.error({ id, route, err: error }, 'request failed');
   return new Fault('INTERNAL', `A defect in the gateway. Its log tells more under ${id}.`, { id });

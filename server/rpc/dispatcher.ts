@@ -9,6 +9,7 @@ import type { Method } from '../../protocol/method.ts';
 import { requireRole } from '../auth/gate.ts';
 import { requireSlot } from '../auth/scope.ts';
 import type { Context, Handlers, Peer } from '../methods/context.ts';
+import { exhaustion } from '../methods/exhaustion.ts';
 
 /** Calls that begin something, which a gateway that is going down does not. */
 const beginnings: ReadonlySet<string> = new Set<MethodName>([
@@ -82,6 +83,8 @@ export class Dispatcher {
   #toFault(error: unknown, method: string, { peer, signal }: Context): Fault {
     if (error instanceof Fault) return error;
     if (signal.aborted && (error as Error | null)?.name === 'AbortError') return new Fault('CANCELLED');
+    const exhausted = exhaustion(error);
+    if (exhausted !== null) return exhausted;
     const id = `err_${randomBytes(6).toString('hex')}`;
     const { slot } = peer.lease ?? { slot: peer.grant.slot };
     this.#options.log.error({ id, method, connection: peer.id, grant: peer.grant.id, slot, err: error }, 'call failed');

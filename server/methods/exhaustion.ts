@@ -1,0 +1,15 @@
+// What the host has no more of: no defect of ours, and over as soon as something is closed.
+import { Fault } from '../../protocol/fault.ts';
+
+const CODES: Readonly<Record<string, string>> = {
+  EMFILE: 'open files of the gateway (ulimit -n)',
+  ENFILE: 'open files of the host',
+  EAGAIN: 'processes of the gateway (ulimit -u)',
+  ENOMEM: 'memory of the host',
+};
+
+/** The fault for an error of the system that says so; null for any other error. */
+export function exhaustion(error: unknown): Fault | null {
+  const what = CODES[(error as NodeJS.ErrnoException | null)?.code ?? ''];
+  return what === undefined ? null : new Fault('RATE_LIMITED', `A limit is reached: ${what}. Try again in a moment.`);
+}
