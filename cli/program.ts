@@ -10,6 +10,7 @@ import { open } from './open.ts';
 import { play } from './play.ts';
 import { serve } from './serve.ts';
 import { token } from './token.ts';
+import { verify } from './verify.ts';
 import { watch } from './watch.ts';
 
 type Options = Parameters<typeof exec>[2] &
@@ -71,6 +72,10 @@ export function slotcast(done: (exitCode: number) => void): Command {
     )
     .action(async (cast: string, options: Options) => done(await play(cast, options)));
 
+  client('verify <cast>', 'checks that a recording (cast_…, or a file) is as it was recorded')
+    .addHelpText('after', VERIFY_HELP)
+    .action(async (cast: string, options: Options) => done(await verify(cast, options)));
+
   client('slots', 'lists the slots')
     .option('--json', 'for programs')
     .action(async (options: Options) => done(await listSlots(options)));
@@ -110,6 +115,9 @@ const drives = (command: Command): Command =>
     .option('--takeover', 'drives a slot in use instead of its holder, and gives it back afterwards')
     .option('--keep', 'leaves the files in the slot afterwards')
     .option('--label <label>', 'names the lease for others; an agent takes over by it');
+
+const VERIFY_HELP = `
+Exit code: 0 it is intact and sealed; 1 a line was changed, added or is missing; 2 it has no seal or no chain; 3 it could not be checked.`;
 
 const HELP = `
 Between the options and a command stands --: slotcast exec new -- ls -l

@@ -44,6 +44,11 @@ export class Casts {
     return await this.#call('cast.seek', text ? { cast, time, text } : { cast, time }, options);
   }
 
+  /** Whether it is as it was recorded: only then `ok` is true. */
+  async verify(cast: string, options?: CallOptions): Promise<Result<'cast.verify'>> {
+    return await this.#call('cast.verify', { cast }, options);
+  }
+
   /** What one command printed, as text. */
   async output(params: Params<'cast.output'>, options?: CallOptions): Promise<Result<'cast.output'>> {
     return await this.#call('cast.output', params, options);

@@ -1,5 +1,6 @@
 // Asciicast v2 and v3 as text: encoding of headers and events, and decoding of a file that arrives in pieces.
 // Pure: it reads no file and knows no clock, and it never holds more than one line.
+import { type ChainHash, type ChainLink, LINK, parseLink, sealHash } from './chain.ts';
 import { frameCodes } from './frame.ts';
 
 /** What slotcast itself says in the header of its recordings. */
@@ -39,6 +40,10 @@ export interface CastSeal {
   readonly duration: number;
   readonly frames: number;
   readonly commands: number;
+  /** The gateway ended in the middle of it, and sealed it when it started again. */
+  readonly recovered?: true;
+  /** The end of its chain, see chain.ts; none in what older versions recorded. */
+  readonly hash?: string;
 }
 
 /** Frames that could not be written, both inclusive; a comment to every other program. */
@@ -59,6 +64,7 @@ export type CastItem = Place &
     | { readonly kind: 'header'; readonly header: CastHeader }
     | ({ readonly kind: 'event'; readonly seq: number } & CastEvent)
     | { readonly kind: 'gap'; readonly gap: CastGap }
+    | { readonly kind: 'link'; readonly link: ChainLink }
     | { readonly kind: 'seal'; readonly seal: CastSeal }
   );
 
@@ -77,8 +83,8 @@ export class CastError extends Error {
   }
 }
 
-const SEAL = '# slotcast end ';
-const GAP = '# slotcast gap ';
+export const SEAL = '# slotcast end ';
+export const GAP = '# slotcast gap ';
 const NEWLINE = 10;
 /** A frame has at most 64 KiB of text, six times that when all of it is escaped; other programs write longer lines. */
 export const MAX_LINE_BYTES = 16 * 1024 * 1024;
@@ -101,6 +107,12 @@ export function encodeHeader(header: CastHeader): string {
 
 export function encodeSeal(seal: CastSeal): string {
   return `${SEAL}${JSON.stringify(seal)}\n`;
+}
+
+/** The seal at the end of a chain: with the hash that stands for the whole recording. */
+export function encodeChainSeal(seal: CastSeal, previous: ChainLink, hash: ChainHash): string {
+  const unhashed = encodeSeal(seal).slice(0, -'}\n'.length);
+  return encodeSeal({ ...seal, hash: sealHash(previous, unhashed, hash) });
 }
 
 export function encodeGap(gap: CastGap): string {
@@ -240,6 +252,10 @@ export class CastDecoder {
     if (line.startsWith(SEAL)) {
       const seal = parseSeal(line);
       return seal === null ? null : { kind: 'seal', seal, ...place };
+    }
+    if (line.startsWith(LINK)) {
+      const link = parseLink(line);
+      return link === null ? null : { kind: 'link', link, ...place };
     }
     if (!line.startsWith(GAP)) return null;
     const gap = this.#parse(line.slice(GAP.length));

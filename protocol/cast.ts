@@ -72,8 +72,36 @@ export const castMethods = {
       idle: z
         .array(z.tuple([castTime, castTime]))
         .describe('pauses of 2 s and more without output, in seconds; the longest 10,000'),
+      hash: z
+        .string()
+        .nullable()
+        .describe('of a sealed recording: stands for all of it, as its seal says; to be noted elsewhere'),
     }),
     faults: ['CAST_NOT_FOUND', 'CAST_DAMAGED'],
+  }),
+  'cast.verify': method({
+    summary: 'Whether a recording is as it was recorded, by its chain of hashes; else the first line that is not.',
+    role: 'viewer',
+    needs: 'nothing',
+    params: oneCast,
+    result: z.object({
+      cast: castId,
+      ok: z.boolean().describe('sealed, chained, and every line is as it was recorded'),
+      sealed: z.boolean().describe('false while it is recorded, and when its end is missing'),
+      chained: z.boolean().describe('false for what older versions recorded: nothing can be said of it'),
+      recovered: z.boolean().describe('the gateway ended in the middle of it, and sealed it when it started again'),
+      line: z
+        .int()
+        .optional()
+        .describe('the first line that was changed or added, or before which one is missing; the first is 1'),
+      reason: z.string().optional().describe('why it is not ok'),
+      lines: z.int().describe('whole lines of the file'),
+      hash: z
+        .string()
+        .nullable()
+        .describe('stands for all of it, to be compared with one noted elsewhere; null unless ok'),
+    }),
+    faults: ['CAST_NOT_FOUND'],
   }),
   'cast.seek': method({
     summary: 'The screen at a moment; past the end the last one.',

@@ -1,6 +1,7 @@
 // The recordings in the data directory: lists them, tells about one, and shows any moment of it.
 // It never changes a recording, and holds what it learned within a bound.
 import type { CastInfo, Marker } from '../../protocol/cast.ts';
+import type { Verdict } from '../../protocol/cast-verifier.ts';
 import { Fault } from '../../protocol/fault.ts';
 import { type Frame, type NumberedFrame, toFrame } from '../../protocol/frame.ts';
 import { type CastFilter, Catalog } from './catalog.ts';
@@ -11,6 +12,7 @@ import { noSuchCast } from './recording.ts';
 import { type RunText, runOutput } from './run-output.ts';
 import type { SeekIndex } from './seek-index.ts';
 import { type Frozen, freeze, type Segment, type SegmentIndex, segment, segmentIndex } from './segment.ts';
+import { Verifications } from './verify.ts';
 
 /** Most that cast.read gives in one reply. */
 const MAX_READ_BYTES = 8 * 1024 * 1024;
@@ -28,6 +30,7 @@ export class Library {
   readonly #options: ShelfOptions;
   readonly #indexes: IndexCache;
   readonly #catalog: Catalog;
+  readonly #verifications = new Verifications();
 
   constructor(options: ShelfOptions) {
     this.#options = options;
@@ -63,13 +66,26 @@ export class Library {
   }
 
   /** Faults: CAST_NOT_FOUND, CAST_DAMAGED. */
-  async info(cast: string): Promise<CastInfo & { markers: Marker[]; idle: [from: number, to: number][] }> {
+  async info(
+    cast: string,
+  ): Promise<CastInfo & { markers: Marker[]; idle: [from: number, to: number][]; hash: string | null }> {
     const { index } = await this.#indexes.open(cast);
     index.assertSound();
     const summary = await this.#catalog.summary(cast);
     if (summary === null) throw noSuchCast(cast);
     const info = await this.#catalog.info(cast, summary);
-    return { ...info, markers: this.#markers(index), idle: index.idle.ranges(this.#indexes.durationMs(cast, index)) };
+    const idle = index.idle.ranges(this.#indexes.durationMs(cast, index));
+    return { ...info, markers: this.#markers(index), idle, hash: summary.seal?.hash ?? null };
+  }
+
+  /** Whether it is as it was recorded, also for one that is damaged. Faults: CAST_NOT_FOUND, RATE_LIMITED. */
+  async verify(cast: string, signal?: AbortSignal): Promise<Verdict> {
+    const path = this.#indexes.path(cast);
+    const live = this.#options.live(cast);
+    await live?.flush?.();
+    const verdict = await this.#verifications.verify(path, cast, signal);
+    const isOpen = live !== null && !verdict.sealed && verdict.line === undefined;
+    return isOpen ? { ...verdict, reason: 'it is still being recorded' } : verdict;
   }
 
   /** The command of that name. Faults: CAST_NOT_FOUND, CAST_DAMAGED without a readable header, PROCESS_NOT_FOUND. */

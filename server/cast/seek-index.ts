@@ -116,7 +116,7 @@ export class SeekIndex {
     if (item.kind === 'header') this.#begin(item.header, item.end);
     else if (item.kind === 'seal') this.seal = item.seal;
     else if (item.kind === 'gap') this.end = { ...this.end, seq: Math.max(this.end.seq, item.gap.to) };
-    else this.#event(item);
+    else if (item.kind === 'event') this.#event(item);
     this.end = { ...this.end, offset: item.end };
   }
 

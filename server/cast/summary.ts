@@ -4,7 +4,7 @@ import { CastDecoder, CastError, type CastHeader, type CastSeal, parseSeal } fro
 
 /** A header has a label of at most 200 characters and a few numbers. */
 const HEADER_BYTES = 16 * 1024;
-/** A seal has three numbers. */
+/** A seal has three numbers and a hash. */
 const SEAL_BYTES = 512;
 
 export interface Summary {

@@ -33,8 +33,8 @@ export class CastFile {
   }
 
   /** Adds whole lines; when it rejects, none of them is in the file. Not to be called before the last one has settled. */
-  async append(lines: string): Promise<void> {
-    const bytes = Buffer.from(lines);
+  async append(lines: string | Buffer): Promise<void> {
+    const bytes = typeof lines === 'string' ? Buffer.from(lines) : lines;
     await this.#mend();
     this.#torn = true;
     for (let written = 0; written < bytes.length; ) {

@@ -4,12 +4,14 @@ import {
   CastEncoder,
   type CastGap,
   type CastHeader,
+  encodeChainSeal,
   encodeGap,
   encodeHeader,
-  encodeSeal,
 } from '../../protocol/asciicast.ts';
+import { type ChainLink, encodeLink, Section } from '../../protocol/chain.ts';
 import type { NumberedFrame } from '../../protocol/frame.ts';
 import { CastFile } from './cast-file.ts';
+import { chainHash } from './chain-hash.ts';
 import type { Clock, Timer } from './clock.ts';
 import type { FrameLog } from './frame-log.ts';
 import type { Subscription } from './keeper.ts';
@@ -50,6 +52,8 @@ interface Loss extends CastGap {
 export class Recorder {
   readonly #options: RecorderOptions;
   readonly #file: CastFile;
+  /** The last one in the file. */
+  #link: ChainLink;
   readonly #listening: Subscription;
   readonly #sources = new Set<Pausable>();
   /** Frames not written yet: they stay here whatever the log evicts. */
@@ -69,9 +73,10 @@ export class Recorder {
   #frames = 0;
   #commands = 0;
 
-  private constructor(options: RecorderOptions, file: CastFile) {
+  private constructor(options: RecorderOptions, file: CastFile, link: ChainLink) {
     this.#options = options;
     this.#file = file;
+    this.#link = link;
     this.#listening = options.log.listen((frame) => {
       if (frame !== null) this.#take(frame);
     });
@@ -80,13 +85,14 @@ export class Recorder {
   /** Begins the recording; the log must have no frame yet. Rejects with the file system's error. */
   static async open(options: RecorderOptions): Promise<Recorder> {
     const file = await CastFile.create(options.path);
+    const begun = linked(encodeHeader(options.header), null);
     try {
-      await file.append(encodeHeader(options.header));
+      await file.append(begun.bytes);
     } catch (error) {
       await file.close();
       throw error;
     }
-    return new Recorder(options, file);
+    return new Recorder(options, file, begun.link);
   }
 
   /** Characters that the log has and the file does not. */
@@ -170,11 +176,13 @@ export class Recorder {
   async #write(batch: readonly NumberedFrame[]): Promise<void> {
     const encoder = new CastEncoder(3, this.#writtenMs);
     const gap = this.#loss === null ? '' : encodeGap({ from: this.#loss.from, to: this.#loss.to });
+    const { bytes, link } = linked(gap + batch.map((frame) => encoder.encode(frame)).join(''), this.#link);
     try {
-      await this.#file.append(gap + batch.map((frame) => encoder.encode(frame)).join(''));
+      await this.#file.append(bytes);
     } catch (error) {
       return this.#lose(batch, error);
     }
+    this.#link = link;
     this.#writtenMs = encoder.timeMs;
     this.#frames += batch.length;
     this.#commands += batch.filter((frame) => frame.code === 'm' && this.#options.isCommand(frame.data)).length;
@@ -212,16 +220,20 @@ export class Recorder {
     this.#sources.clear();
   }
 
-  #ending(): string {
+  #ending(): Buffer {
     const encoder = new CastEncoder(3, this.#writtenMs);
-    let text = '';
+    const parts: Buffer[] = [];
     if (this.#loss !== null) {
-      text = encodeGap({ from: this.#loss.from, to: this.#loss.to });
-      text += encoder.encode({ timeMs: this.#options.log.lastTimeMs, code: 'm', data: lossLabel(this.#loss) });
+      const gap = encodeGap({ from: this.#loss.from, to: this.#loss.to });
+      const label = lossLabel(this.#loss);
+      const marker = encoder.encode({ timeMs: this.#options.log.lastTimeMs, code: 'm', data: label });
+      const { bytes, link } = linked(gap + marker, this.#link);
+      parts.push(bytes);
+      this.#link = link;
       this.#frames++;
     }
-    const duration = encoder.timeMs / 1000;
-    return text + encodeSeal({ duration, frames: this.#frames, commands: this.#commands });
+    const seal = { duration: encoder.timeMs / 1000, frames: this.#frames, commands: this.#commands };
+    return Buffer.concat([...parts, Buffer.from(encodeChainSeal(seal, this.#link, chainHash))]);
   }
 
   #adjustPace(): void {
@@ -230,6 +242,15 @@ export class Recorder {
     this.#paused = paused;
     for (const source of this.#sources) paused ? source.pause() : source.resume();
   }
+}
+
+/** Lines with the link that vouches for them. */
+function linked(lines: string, previous: ChainLink | null): { readonly bytes: Buffer; readonly link: ChainLink } {
+  const bytes = Buffer.from(lines);
+  const section = new Section(previous, chainHash);
+  section.take(bytes);
+  const link = section.link();
+  return { bytes: Buffer.concat([bytes, Buffer.from(encodeLink(link))]), link };
 }
 
 const weight = (frame: NumberedFrame): number => frame.data.length + FRAME_CHARS;

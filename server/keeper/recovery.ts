@@ -8,10 +8,13 @@ import {
   CastError,
   type CastItem,
   type CastSeal,
+  encodeChainSeal,
   encodeSeal,
   parseSeal,
 } from '../../protocol/asciicast.ts';
+import { type ChainLink, encodeLink, Section } from '../../protocol/chain.ts';
 import { CastFile } from './cast-file.ts';
+import { chainHash } from './chain-hash.ts';
 
 /** What the marker at the end of such a recording says. */
 export const UNSEALED_LABEL = 'recording ended without notice';
@@ -57,7 +60,7 @@ export async function recoverCast(path: string, options: RecoveryOptions): Promi
   if (found.broken) await copyFile(path, path + DAMAGED, constants.COPYFILE_FICLONE);
   const file = await CastFile.goOn(path, found.end);
   try {
-    await file.append(ending(found));
+    await file.append(await ending(path, found));
   } finally {
     await file.close();
   }
@@ -76,17 +79,45 @@ interface Found {
   marked: boolean;
   /** A whole line is no asciicast, and more may follow it. */
   broken: boolean;
+  /** The last link, and the byte after it. */
+  link: ChainLink | null;
+  linkEnd: number;
   /** The last line, when it is a seal that lacks its newline alone. */
   seal: CastSeal | null;
 }
 
-function ending(found: Found): string {
+async function ending(path: string, found: Found): Promise<string> {
   if (found.seal !== null) return encodeSeal(found.seal);
   const { timeMs, commands } = found;
-  const seal = (frames: number) => encodeSeal({ duration: timeMs / 1000, frames, commands });
-  if (found.marked) return seal(found.frames);
-  const marker = new CastEncoder(3, timeMs).encode({ timeMs, code: 'm', data: UNSEALED_LABEL });
-  return marker + seal(found.frames + 1);
+  const marker = found.marked ? '' : new CastEncoder(3, timeMs).encode({ timeMs, code: 'm', data: UNSEALED_LABEL });
+  const frames = found.frames + (found.marked ? 0 : 1);
+  const seal: CastSeal = { duration: timeMs / 1000, frames, commands, recovered: true };
+  // A recording of an older version, which had no chain: it is not for us to vouch for it.
+  if (found.link === null && found.frames > 0) return marker + encodeSeal(seal);
+  if (found.link !== null && found.linkEnd === found.end && marker === '') {
+    return encodeChainSeal(seal, found.link, chainHash);
+  }
+  const link = await linkOver(path, found, marker);
+  return marker + encodeLink(link) + encodeChainSeal(seal, link, chainHash);
+}
+
+/** The link over what stands behind the last one, and the marker. */
+async function linkOver(path: string, found: Found, marker: string): Promise<ChainLink> {
+  const section = new Section(found.link, chainHash);
+  const file = await open(path, 'r');
+  try {
+    const piece = Buffer.alloc(PIECE_BYTES);
+    for (let at = found.linkEnd; at < found.end; ) {
+      const { bytesRead } = await file.read(piece, 0, Math.min(piece.length, found.end - at), at);
+      if (bytesRead === 0) break;
+      section.take(piece.subarray(0, bytesRead));
+      at += bytesRead;
+    }
+  } finally {
+    await file.close();
+  }
+  section.take(Buffer.from(marker));
+  return section.link();
 }
 
 async function isSealed(path: string): Promise<boolean> {
@@ -112,6 +143,8 @@ async function readWhole(path: string, options: RecoveryOptions): Promise<Found>
     commands: 0,
     marked: false,
     broken: false,
+    link: null,
+    linkEnd: 0,
     seal: null,
   };
   const file = await open(path, 'r');
@@ -134,6 +167,11 @@ async function readWhole(path: string, options: RecoveryOptions): Promise<Found>
 }
 
 function note(found: Found, item: CastItem, options: RecoveryOptions): void {
+  if (item.kind === 'link') {
+    found.link = item.link;
+    found.linkEnd = item.end;
+    return;
+  }
   found.marked = false;
   if (item.kind === 'header') found.header = true;
   if (item.kind !== 'event') return;

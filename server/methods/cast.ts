@@ -23,6 +23,10 @@ export function castHandlers(library: Library, pool: Pool): CastHandlers {
       await allow(peer, cast);
       return await library.read(cast, from, to);
     },
+    'cast.verify': async ({ cast }, { peer, signal }) => {
+      await allow(peer, cast);
+      return { cast, ...(await library.verify(cast, signal)) };
+    },
     'cast.output': async (call, { peer }) => {
       await allow(peer, call.cast);
       return await castOutput({ library, pool }, call);

@@ -32,7 +32,7 @@ const GOODBYE_MS = 2_000;
 const MESSAGES = { size: 20_000, perSecond: 20_000 } as const;
 
 /** Calls that mean nothing without their reply; every other one goes on when its connection is lost. */
-const waits: ReadonlySet<string> = new Set<MethodName>(['exec.wait', 'terminal.wait']);
+const waits: ReadonlySet<string> = new Set<MethodName>(['exec.wait', 'terminal.wait', 'cast.verify']);
 
 export interface ConnectionOptions {
   readonly socket: WebSocket;

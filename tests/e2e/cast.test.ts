@@ -52,6 +52,51 @@ test('the screen at a moment and the frames of a stretch can be read, live and a
   }
 });
 
+test('a recording is verified: live it has no seal, sealed it is intact, after a crash too, and a change is found', async () => {
+  await agent.call('terminal.run', { command: 'echo as it was' });
+  const open = { cast, ok: false, sealed: false, chained: true, hash: null, reason: 'it is still being recorded' };
+  expect(await agent.call('cast.verify', { cast })).toMatchObject(open);
+  expect((await agent.call('cast.info', { cast })).hash).toBeNull();
+  const file = join(gateway.dataDir, 'casts', `${cast}.cast`);
+  const viewer = await gateway.mint({ role: 'viewer', cast, ttlMs: 60_000 });
+  const stranger = await gateway.mint({ role: 'viewer', slot: 'slot_none', ttlMs: 60_000 });
+  const unsealed = readFileSync(file);
+  await agent.call('slot.release', {});
+  const sound = readFileSync(file);
+  const { hash } = await agent.call('cast.info', { cast });
+  const intact = { cast, ok: true, sealed: true, chained: true, recovered: false, hash };
+  expect(hash).toMatch(/^[\w-]{43}$/);
+  expect(await (await gateway.client(viewer)).cast.verify(cast)).toEqual({
+    ...intact,
+    lines: sound.toString().split('\n').length - 1,
+  });
+  const refused = (await gateway.client(stranger)).cast.verify(cast);
+  await expect(refused).rejects.toMatchObject({ fault: 'CAST_NOT_FOUND' });
+  await gateway.restart(() => writeFileSync(file, unsealed.subarray(0, -5)));
+  const admin = await gateway.client();
+  const recovered = await admin.cast.verify(cast);
+  expect(recovered).toMatchObject({ ok: true, sealed: true, recovered: true });
+  expect(recovered.hash).not.toBe(hash);
+  writeFileSync(file, sound.toString().replace('as it was', 'as I like'));
+  const line = sound.subarray(0, sound.indexOf('as it was')).toString().split('\n').length;
+  expect(await admin.cast.verify(cast)).toMatchObject({ ok: false, sealed: true, chained: true, hash: null, line });
+});
+
+test('what an older version recorded plays on, and is said to have no chain', async () => {
+  await agent.call('terminal.run', { command: 'echo from long ago' });
+  await agent.call('slot.release', {});
+  const old = `${cast}_old`;
+  const folder = join(gateway.dataDir, 'casts');
+  const lines = readFileSync(join(folder, `${cast}.cast`), 'utf8').split('\n');
+  const plain = lines.filter((line) => !line.startsWith('# slotcast link'));
+  writeFileSync(join(folder, `${old}.cast`), plain.join('\n').replace(/,"hash":"[^"]+"\}\n$/, '}\n'));
+  expect(await agent.cast.verify(old)).toMatchObject({ ok: false, sealed: true, chained: false, hash: null });
+  expect((await agent.cast.info(old)).hash).toBeNull();
+  const time = 1e6;
+  expect(await agent.cast.seek(old, time)).toEqual(await agent.cast.seek(cast, time));
+  expect(await agent.cast.read({ cast: old })).toEqual(await agent.cast.read({ cast }));
+});
+
 test('the asciinema CLI plays the recording', async () => {
   await agent.call('terminal.run', { command: 'echo played by asciinema' });
   await agent.call('slot.release', {});

@@ -98,6 +98,9 @@ test.each([
   [['token', '--slot', 'slot_1', '--cast', 'cast_x'], 2, /--cast/],
   [['token', '--cast', 'cast_none'], 1, /no recording "cast_none"/],
   [['play', '/nonexistent.cast'], 2, /neither a recording/],
+  [['verify', '/nonexistent.cast'], 3, /neither a recording/],
+  [['verify', '/'], 3, /EISDIR/],
+  [['verify', 'cast_none'], 3, /no recording "cast_none"/],
   [['exec', '-n', 'slot_99', '--', 'true'], 1, /slot_99/],
   [['watch', 'slot_1'], 1, /free/],
   [['attach', 'slot_1'], 2, /needs a terminal/],
@@ -192,4 +195,40 @@ test('doctor says what the host can do, here and at a gateway', async () => {
     expect(await exitCode).toBe(0);
     expect(seen.stdout.toString()).toMatch(/^ok +sandbox /m);
   }
+});
+
+test('verify says whether a recording is as it was recorded, asked of the gateway and of a file', async () => {
+  const agent = await gateway.client();
+  const slot = await agent.acquire();
+  await slot.terminal.run({ command: 'echo verified' });
+  const { cast } = slot;
+  const live = slotcast(gateway, 'verify', cast);
+  expect(await live.exitCode).toBe(2);
+  expect(live.seen.stdout.toString()).toBe(`${cast}: not sealed: it is still being recorded\n`);
+  await slot.release();
+  const asked = slotcast(gateway, 'verify', cast);
+  expect(await asked.exitCode).toBe(0);
+  const { hash } = await agent.cast.info(cast);
+  expect(asked.seen.stdout.toString()).toMatch(/^cast_\S+: intact and sealed: \d+ lines, hash [\w-]{43}\n$/);
+  expect(asked.seen.stdout.toString()).toContain(` hash ${hash}\n`);
+  const { stream } = await agent.cast.download(cast);
+  const sound = await new Response(stream).text();
+  const file = join(gateway.dataDir, 'copy of it.cast');
+  const told = async (text: string) => {
+    writeFileSync(file, text);
+    // Without a gateway: what is said of a file needs none.
+    const { seen, exitCode } = slotcast(null, 'verify', file);
+    return [await exitCode, seen.stdout.toString().replace(file, 'CAST'), seen.stderr];
+  };
+  expect(await told(sound)).toEqual([0, asked.seen.stdout.toString().replace(cast, 'CAST'), '']);
+  const at = sound.slice(0, sound.indexOf('verified')).split('\n').length;
+  const changed = await told(sound.replace('verified', 'forged!!'));
+  expect(changed).toEqual([
+    1,
+    expect.stringMatching(new RegExp(`^CAST: line ${at} is not as it was recorded: .*\n$`)),
+    '',
+  ]);
+  expect(await told(sound.slice(0, -200))).toEqual([2, expect.stringMatching(/^CAST: not sealed: it ends .*\n$/), '']);
+  const old = sound.split('\n').filter((line) => !line.startsWith('#'));
+  expect(await told(old.join('\n'))).toEqual([2, expect.stringMatching(/^CAST: not chained: .*\n$/), '']);
 });

@@ -11,6 +11,7 @@ import { Recorder, type RecorderOptions } from '../../../server/keeper/recorder.
 import { ManualClock } from './manual-clock.ts';
 import { eventsOf, outputOf, readCast, scratch } from './scratch.ts';
 import { until } from './until.ts';
+import { verdictOn } from './verdict.ts';
 
 const header: CastHeader = { version: 3, cols: 80, rows: 24 };
 const closers: (() => unknown)[] = [];
@@ -117,6 +118,21 @@ test('the seal says how long, how many frames and commands', async () => {
   expect(items.filter((item) => item.kind === 'event').map((item) => item.timeMs)).toEqual([0, 1500, 2250]);
 });
 
+test('every batch is chained: at each moment nothing but the seal is missing, and no line is very long', async () => {
+  const { path, log, recorder } = await record(systemClock);
+  expect(verdictOn(path)).toMatchObject({ chained: true, sealed: false, lines: 2 });
+  for (let count = 0; count < 50_000; count++) log.append('o', '.');
+  await recorder.flush();
+  const { reason, lines } = verdictOn(path);
+  expect(reason).toBe(`it ends after line ${lines} without its seal`);
+  log.close();
+  await recorder.close();
+  expect(verdictOn(path)).toMatchObject({ ok: true, recovered: false });
+  const longest = Math.max(...(await readFile(path, 'utf8')).split('\n').map((line) => line.length));
+  expect(longest).toBeGreaterThan(1000);
+  expect(longest).toBeLessThan(20_000);
+});
+
 test('closing twice seals once', async () => {
   const { path, recorder } = await record(systemClock);
   await Promise.all([recorder.close(), recorder.close()]);
@@ -202,6 +218,7 @@ test.skipIf(!mayMount)(
     ]);
     expect(items.at(-1)).toMatchObject({ kind: 'seal', seal: { frames: 3 } });
     expect(failures).toMatchObject([{ code: 'ENOSPC' }]);
+    expect(verdictOn(path)).toMatchObject({ ok: true });
   },
 );
 

@@ -7,6 +7,7 @@ import { Recorder } from '../../../server/keeper/recorder.ts';
 import { recoverCast, recoverCasts, UNSEALED_LABEL } from '../../../server/keeper/recovery.ts';
 import { ManualClock } from './manual-clock.ts';
 import { eventsOf, readCast, scratch } from './scratch.ts';
+import { verdictOn } from './verdict.ts';
 
 const isCommand = (label: string): boolean => label.startsWith('$ ');
 const options = { isCommand };
@@ -72,15 +73,35 @@ test('a recording cut at any byte is made whole: every frame whose line is there
       expect(text).toBe(recording.toString('utf8'));
       continue;
     }
-    const whole = recording.subarray(0, Math.min(length, sealStart)).toString('latin1').split('\n').length - 2;
-    expect(text.split('\n').slice(0, whole + 1)).toEqual(lines.slice(0, whole + 1));
+    const sound = recording.subarray(0, Math.min(length, sealStart)).toString('latin1').split('\n').slice(0, -1);
+    const whole = sound.filter((line) => line.startsWith('[')).length;
+    expect(text.split('\n').slice(0, sound.length)).toEqual(lines.slice(0, sound.length));
     expect(eventsOf(items).at(-1)).toEqual(['m', UNSEALED_LABEL]);
     const commands = whole >= 2 ? 1 : 0;
     const last = items.filter((item) => item.kind === 'event').at(-1);
     expect(last).toMatchObject({ timeMs: whole * 100, seq: whole + 1 });
     expect(items.at(-1)).toMatchObject({ kind: 'seal', seal: { duration: whole / 10, frames: whole + 1, commands } });
     expect(await recoverCast(path, options)).toBe('sealed');
+    // Cut right behind the header and its link, or before, too: there is nothing that an older version wrote.
+    expect(verdictOn(path)).toMatchObject({ ok: true, recovered: true });
   }
+});
+
+test('a recording that an older version left open is sealed without a chain', async () => {
+  const path = join(await scratch(), 'old.cast');
+  const lines = recording.toString('utf8').split('\n');
+  writeFileSync(path, lines.filter((line) => !line.startsWith('#')).join('\n'));
+  expect(await recoverCast(path, options)).toBe('recovered');
+  expect(verdictOn(path)).toMatchObject({ sealed: true, chained: false, ok: false, recovered: true });
+});
+
+test('what was changed before a crash is found after the recovery too', async () => {
+  const path = join(await scratch(), 'changed.cast');
+  const text = recording.toString('utf8').replace('$ make', '$ rake');
+  writeFileSync(path, text.slice(0, text.indexOf('# slotcast end')));
+  expect(await recoverCast(path, options)).toBe('recovered');
+  const line = text.split('\n').findIndex((one) => one.includes('$ rake')) + 1;
+  expect(verdictOn(path)).toMatchObject({ sealed: true, ok: false, line });
 });
 
 test('a recovery that was itself cut at any byte is finished with one marker', async () => {
@@ -115,11 +136,11 @@ test('zeros that a power cut left at the end are cut off', async () => {
 test('a recording that is broken in the middle is cut there, and what was found stays beside it', async () => {
   const path = join(await scratch(), 'broken.cast');
   const text = recording.toString('utf8').split('\n');
-  text[4] = 'nonsense';
+  text[text.findIndex((line) => line.includes('done'))] = 'nonsense';
   text.splice(-2, 1);
   writeFileSync(path, text.join('\n'));
   expect(await recoverCast(path, options)).toBe('recovered');
-  expect(eventsOf(await readCast(path))).toHaveLength(4);
+  expect(eventsOf(await readCast(path))).toHaveLength(5);
   expect(readFileSync(`${path}.damaged`, 'utf8')).toBe(text.join('\n'));
 });
 
