@@ -55,6 +55,8 @@ export class Terminal {
   #resized: Promise<void> | null = null;
   #env: Readonly<Record<string, string>> = {};
   #title = '';
+  /** Of the shell; the next one has it too, unless it is started with another. */
+  #network: Network;
   #runs = 0;
   #shells = 0;
   #scripts = 0;
@@ -66,6 +68,7 @@ export class Terminal {
 
   constructor(options: TerminalOptions) {
     this.#options = options;
+    this.#network = options.network;
     this.#size = { cols: options.log.cols, rows: options.log.rows };
     this.#wantedSize = this.#size;
   }
@@ -81,9 +84,10 @@ export class Terminal {
     if (started) {
       this.#size = { cols: call.cols, rows: call.rows };
       this.#env = call.env ?? {};
+      this.#network = call.network ?? this.#options.network;
     }
     await this.#ready();
-    return { ...this.#size, started };
+    return { ...this.#size, started, network: this.#network };
   }
 
   /** Runs a script to its end, after those that were asked for before. Faults TERMINAL_BUSY, CANCELLED, SANDBOX_UNAVAILABLE. */
@@ -225,7 +229,8 @@ export class Terminal {
   }
 
   async #start(): Promise<Shell> {
-    const { keeper, place, network, log, screen } = this.#options;
+    const { keeper, place, log, screen } = this.#options;
+    const network = this.#network;
     if (this.#shells++ > 0) log.append('o', screen.alternateScreen ? LEAVE_SCREEN + SOFT_RESET : SOFT_RESET);
     const shell = await Shell.start({ keeper, place, network, log, screen, ...this.#size, env: this.#env });
     this.#shell = shell;
