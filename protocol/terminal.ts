@@ -37,8 +37,9 @@ export const terminalMethods = {
       cols: cols.default(COLS.default),
       rows: rows.default(ROWS.default),
       env: environment.optional(),
+      network: z.literal('none').optional().describe('starts the shell without network where the slot has it'),
     }),
-    result: z.object({ ...size, started: z.boolean() }),
+    result: z.object({ ...size, started: z.boolean(), network: z.enum(['none', 'host']).describe('of the shell') }),
     faults: ['SANDBOX_UNAVAILABLE'],
   }),
   'terminal.run': method({

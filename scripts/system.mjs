@@ -22,9 +22,10 @@ export const forTests = {
   htop: 'htop',
   less: 'less',
   ps: 'procps',
-  python3: 'python3',
+  '/usr/bin/python3': 'python3',
   vim: 'vim',
   '/etc/services': 'netbase',
+  '/usr/lib/python3/dist-packages/aiohttp': 'python3-aiohttp',
 };
 
 /** An ordinary user's PATH may lack the sbin directories. */

@@ -50,7 +50,11 @@ export const options = {
     z.enum(['bwrap', 'none']).default('bwrap'),
   ),
   auth: option('--auth <token|none>', 'none lets everybody in', z.enum(['token', 'none']).default('token')),
-  httpApi: option('--http-api <off>', "the predecessor's HTTP API", z.enum(['off']).default('off')),
+  httpApi: option(
+    '--http-api <off|token|open>',
+    'the HTTP API of the sandbox server that came before; open needs no token',
+    z.enum(['off', 'token', 'open']).default('off'),
+  ),
   mount: option('--mount <SRC:DST[:ro]>', 'shows a host directory in every slot; may be repeated', list.default([])),
   recordInput: option('--record-input', 'records what is typed, passwords too', flag.default(false)),
   allowHost: option(
@@ -201,7 +205,17 @@ function checked(name: OptionName, given: unknown): unknown {
 }
 
 /** Without tokens the gateway may be reached from this host only, and not by what runs in its slots. */
-function refuseOpenHouse({ auth, host, network }: Values): void {
+function refuseOpenHouse({ auth, host, network, httpApi }: Values): void {
+  if (httpApi === 'open' && !isLoopback(host)) {
+    throw new ConfigError(
+      `--http-api open is for loopback addresses only, and ${host} is none. Use --host 127.0.0.1 or --http-api token.`,
+    );
+  }
+  if (httpApi === 'open' && network === 'host') {
+    throw new ConfigError(
+      '--http-api open with --network host would let every command drive every slot. Use --http-api token.',
+    );
+  }
   if (auth === 'none' && !isLoopback(host)) {
     throw new ConfigError(
       `--auth none is for loopback addresses only, and ${host} is none. Use --host 127.0.0.1 or --auth token.`,

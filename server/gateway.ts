@@ -20,6 +20,7 @@ import { httpServer } from './http/listener.ts';
 import { LiveRoute } from './http/live-route.ts';
 import { Metrics, metricsRoute } from './http/metrics.ts';
 import { pageRoutes, readPageFiles } from './http/page-route.ts';
+import { sandboxApiRoutes } from './http/sandbox-api/route.ts';
 import { sessionRoutes } from './http/session-route.ts';
 import { tokenRoutes } from './http/token-route.ts';
 import { castDirectory, LocalKeeper } from './keeper/local-keeper.ts';
@@ -217,6 +218,11 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
     ],
   });
   const tickets = new Tickets();
+  const sandboxApi = (access: 'token' | 'open') =>
+    sandboxApiRoutes({
+      ...{ gate, access, pool, library, sandboxed, log, dataDir: config.dataDir },
+      dispatch: (method, params, context) => dispatcher.dispatch(method, params, context),
+    });
   const app = httpApp({
     gate,
     log,
@@ -232,6 +238,7 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
       fileRoutes({ gate, workspace: (slot) => pool.get(slot).workspace }),
       sessionRoutes({ gate, tokens, tickets }),
       tokenRoutes({ gate, tokens, library }),
+      ...(config.httpApi === 'off' ? [] : [sandboxApi(config.httpApi)]),
     ],
   });
   await pool.open();

@@ -1,5 +1,7 @@
 // The recordings in the data directory: lists them, tells about one, and shows any moment of it.
 // It never changes a recording, and holds what it learned within a bound.
+
+import type { CastHeader } from '../../protocol/asciicast.ts';
 import type { CastInfo, Marker } from '../../protocol/cast.ts';
 import type { Verdict } from '../../protocol/cast-verifier.ts';
 import { Fault } from '../../protocol/fault.ts';
@@ -136,6 +138,31 @@ export class Library {
     }
     index.assertSound(toMs - 1);
     return { frames: taken.map(toFrame), truncated: false };
+  }
+
+  /** Header and frames after a number, up to about so many bytes but at least one frame. Faults: CAST_NOT_FOUND, CAST_DAMAGED. */
+  async lines(
+    cast: string,
+    after: number,
+    maxBytes: number,
+  ): Promise<{ readonly header: CastHeader; readonly frames: readonly NumberedFrame[] }> {
+    const { index } = await this.#indexes.open(cast);
+    if (index.header === null) throw noSuchCast(cast);
+    const keyframe = Math.max(
+      0,
+      index.keyframes.findLastIndex(({ seq }) => seq <= after),
+    );
+    const frames: NumberedFrame[] = [];
+    let bytes = 0;
+    for await (const batch of index.frames(keyframe)) {
+      for (const frame of batch) {
+        if (frame.seq <= after) continue;
+        frames.push(frame);
+        bytes += frame.data.length + FRAME_BYTES;
+        if (bytes >= maxBytes) return { header: index.header, frames };
+      }
+    }
+    return { header: index.header, frames };
   }
 
   /**

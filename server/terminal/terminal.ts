@@ -58,6 +58,8 @@ export class Terminal {
   #resized: Promise<void> | null = null;
   #env: Readonly<Record<string, string>> = {};
   #title = '';
+  /** Of the shell; the next one has it too, unless it is started with another. */
+  #network: Network;
   #runs = 0;
   #shells = 0;
   #input: Promise<void> = Promise.resolve();
@@ -68,6 +70,7 @@ export class Terminal {
 
   constructor(options: TerminalOptions) {
     this.#options = options;
+    this.#network = options.network;
     this.#size = { cols: options.log.cols, rows: options.log.rows };
     this.#wantedSize = this.#size;
   }
@@ -83,9 +86,10 @@ export class Terminal {
     if (started) {
       this.#size = { cols: call.cols, rows: call.rows };
       this.#env = call.env ?? {};
+      this.#network = call.network ?? this.#options.network;
     }
     await this.#ready();
-    return { ...this.#size, started };
+    return { ...this.#size, started, network: this.#network };
   }
 
   /** Runs a script to its end, after those that were asked for before. Faults TERMINAL_BUSY, CANCELLED, SANDBOX_UNAVAILABLE. */
@@ -227,7 +231,8 @@ export class Terminal {
   }
 
   async #start(): Promise<Shell> {
-    const { keeper, place, network, log, screen } = this.#options;
+    const { keeper, place, log, screen } = this.#options;
+    const network = this.#network;
     if (this.#shells++ > 0) log.append('o', screen.alternateScreen ? LEAVE_SCREEN + SOFT_RESET : SOFT_RESET);
     const shell = await Shell.start({ keeper, place, network, log, screen, ...this.#size, env: this.#env });
     this.#shell = shell;

@@ -36,6 +36,8 @@ test.each([
   [['--mount', 'relative:/x'], /--mount takes SRC:DST/],
   [['--mount', '/a:/b:rx'], /--mount takes SRC:DST/],
   [['--config', '/nowhere.json'], /config file \/nowhere.json cannot be read/],
+  [['--http-api', 'open', '--host', '0.0.0.0'], '--http-api open is for loopback addresses only'],
+  [['--http-api', 'open', '--network', 'host'], 'would let every command drive every slot'],
 ])('bad options %j are refused in one line', (argv, message) => {
   expect(() => read(argv)).toThrow(message);
   try {
