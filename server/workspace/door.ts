@@ -5,7 +5,7 @@ import { chmod, chown, lstat, mkdir } from 'node:fs/promises';
 import { Fault } from '../../protocol/fault.ts';
 import { joinPath, parsePath, quote, type WorkspacePath } from './path.ts';
 import { ENTER, LOOK, open, Pin, READ_PINNED } from './pin.ts';
-import { errorCode, refusal } from './refusal.ts';
+import { errorCode, failure, refusal } from './refusal.ts';
 
 /** Whom new files belong to when the gateway is root. */
 export interface Owner {
@@ -127,7 +127,7 @@ export class Door {
     try {
       return new Pin(await open(this.#root, ENTER));
     } catch (error) {
-      throw new Error(`the workspace cannot be opened: ${errorCode(error)}`);
+      throw failure('the workspace cannot be opened', errorCode(error));
     }
   }
 

@@ -29,8 +29,11 @@ export function refusal(error: unknown, path: string): Error {
   const code = errorCode(error);
   const meaning = meanings[code];
   if (meaning) return new Fault(meaning[0], `${quote(path)} ${meaning[1]}`);
-  return code === '' && error instanceof Error ? error : new Error(`a file system call in a workspace failed: ${code}`);
+  return code === '' && error instanceof Error ? error : failure('a file system call in a workspace failed', code);
 }
+
+/** An error of the system without the path that Node names in it. */
+export const failure = (what: string, code: string): Error => Object.assign(new Error(`${what}: ${code}`), { code });
 
 /** `ENOENT` and the like; empty when it is no error of the system. */
 export function errorCode(error: unknown): string {

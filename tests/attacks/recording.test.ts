@@ -144,7 +144,7 @@ describe('F', () => {
       const result = await slot.terminal.run({ command, timeoutMs: 60_000, maxOutputBytes: 1000 });
       expect(result).toMatchObject({ exitCode: 0, truncated: true, outputBytes: 50_000_008 });
       await seen;
-      await until('the viewer', () => viewer.text.includes('the end'));
+      await until('the viewer', () => viewer.text.includes('the end'), 30_000);
       expect(target.memory() - before).toBeLessThan(150 * MB);
       await Promise.all([viewer.close(), sleepy.close()]);
       await slot.release();
