@@ -4,6 +4,7 @@ import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import { z } from 'zod';
+import { DEFAULT_DISK_LIMITS } from './keeper/disk-watch.ts';
 import { DEFAULT_LIMITS } from './keeper/sandbox/policy.ts';
 
 /** A bad option: one line that says what to change. */
@@ -92,6 +93,21 @@ export const options = {
     '--max-shm <size>',
     '/dev/shm of one command or terminal',
     size(4096).default(DEFAULT_LIMITS.shmBytes),
+  ),
+  maxDisk: option(
+    '--max-disk <size>',
+    'workspace and /tmp of one slot; what runs in one that holds more is stopped; 0 = no limit',
+    size(0).default(DEFAULT_DISK_LIMITS.diskBytes),
+  ),
+  maxFiles: option(
+    '--max-files <number>',
+    'files and directories in them; 0 = no limit',
+    whole(0, 1_000_000_000).default(DEFAULT_DISK_LIMITS.files),
+  ),
+  minFreeDisk: option(
+    '--min-free-disk <size>',
+    "with less free on the data directory's file system, slots that grow are stopped; 0 = none",
+    size(0).default(DEFAULT_DISK_LIMITS.minFreeBytes),
   ),
   uidBase: option(
     '--uid-base <uid>',

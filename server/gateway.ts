@@ -269,7 +269,8 @@ function tellSealed(pool: Pool, library: Library): void {
 
 function keeperOptions(config: Config, log: Logger) {
   const { dataDir, sandbox, mounts, network, recordInput, uidBase } = config;
-  return { dataDir, policy: { sandbox, mounts, network, limits: limitsOf(config) }, recordInput, uidBase, log };
+  const disk = { diskBytes: config.maxDisk, files: config.maxFiles, minFreeBytes: config.minFreeDisk };
+  return { dataDir, policy: { sandbox, mounts, network, limits: limitsOf(config) }, recordInput, uidBase, disk, log };
 }
 
 function limitsOf({ maxMemory, maxPids, maxFileSize, maxOpenFiles, maxShm }: Config): Limits {

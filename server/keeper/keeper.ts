@@ -81,8 +81,8 @@ export interface KeptProcess {
   closeInput(): void;
   /** false when it had ended already. KILL takes the whole tree. */
   signal(name: SignalName): boolean;
-  /** Stops the whole tree; resolves when it is dead. */
-  kill(): Promise<void>;
+  /** Stops the whole tree, for the sake of a limit if one is named; resolves when it is dead. */
+  kill(limit?: Limit): Promise<void>;
 }
 
 export interface TerminalSpec {
@@ -114,7 +114,8 @@ export interface KeptTerminal {
   signalForeground(name: SignalName): void;
   /** The limit that struck since the last call of it, if one did. */
   struck(): Limit | undefined;
-  kill(): Promise<void>;
+  /** For the sake of a limit, if one is named. */
+  kill(limit?: Limit): Promise<void>;
 }
 
 export interface LogSpec {
@@ -133,6 +134,10 @@ export interface Keeper {
   preparePlace(slot: string): Promise<SlotPlace>;
   /** Empties workspace and /tmp. Nothing of the slot may run any more. */
   emptyPlace(place: SlotPlace): Promise<void>;
+  /** Bytes that file calls may add to a slot. NO_SPACE when it holds too much, or too little is free on the host. */
+  spaceLeft(place: SlotPlace): Promise<number>;
+  /** What a file call has added. */
+  spaceTaken(place: SlotPlace, bytes: number): void;
   /** Begins the numbered frame log of a lease and its recording. */
   openLog(spec: LogSpec): Promise<FrameLog>;
   /** Resolves when the recording has every frame so far. */

@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import type { CastHeader } from '../../protocol/asciicast.ts';
 import { castId } from '../../protocol/cast.ts';
 import { isCommandStart } from '../../protocol/command-mark.ts';
+import type { Limit } from '../../protocol/exec.ts';
 import { Fault } from '../../protocol/fault.ts';
 import type { Capability } from '../../protocol/server.ts';
 import type { Network } from '../../protocol/slot.ts';
 import { type Clock, systemClock } from './clock.ts';
+import { DEFAULT_DISK_LIMITS, type DiskLimits, DiskWatch } from './disk-watch.ts';
 import { FrameLog } from './frame-log.ts';
 import type { Keeper, KeptProcess, KeptTerminal, LogSpec, ProcessOrder, SlotPlace, TerminalSpec } from './keeper.ts';
 import { emptyPlace, preparePlace } from './place.ts';
@@ -36,18 +38,26 @@ export interface LocalKeeperOptions {
   readonly recordInput?: boolean;
   /** First user id of the slots, under root. */
   readonly uidBase?: number;
+  readonly disk?: DiskLimits;
   readonly log: KeeperLog;
   readonly clock?: Clock;
 }
 
 interface OpenLog {
+  readonly spec: LogSpec;
   readonly log: FrameLog;
   readonly recorder: Recorder;
 }
 
 interface Killable {
   readonly ended: Promise<unknown>;
-  kill(): Promise<void>;
+  kill(limit?: Limit): Promise<void>;
+}
+
+/** What runs in one slot. */
+interface Tenant {
+  readonly children: Set<Killable>;
+  readonly watch: { close(): void };
 }
 
 export class LocalKeeper implements Keeper {
@@ -58,6 +68,9 @@ export class LocalKeeper implements Keeper {
   readonly #logs = new Map<string, OpenLog>();
   readonly #children = new Set<Killable>();
   readonly #starting = new Set<Promise<unknown>>();
+  readonly #disk: DiskWatch;
+  /** By the name of the slot; only those in which something runs. */
+  readonly #tenants = new Map<string, Tenant>();
   #cgroups: Cgroups | null = null;
   #capabilities: Readonly<Record<string, Capability>> = {};
   #closing: Promise<void> | null = null;
@@ -67,6 +80,7 @@ export class LocalKeeper implements Keeper {
     this.#clock = options.clock ?? systemClock;
     this.#policy = { limits: DEFAULT_LIMITS, ...options.policy };
     this.sandboxed = this.#policy.sandbox === 'bwrap';
+    this.#disk = new DiskWatch(options.dataDir, this.#diskLimits);
   }
 
   /** A keeper that has been started. */
@@ -76,9 +90,14 @@ export class LocalKeeper implements Keeper {
     return keeper;
   }
 
-  /** Ceilings of each sandbox, by name. */
+  /** Ceilings of slots and sandboxes, by name. */
   get limits(): Readonly<Record<string, number>> {
-    return { ...this.#policy.limits };
+    const { diskBytes, files, minFreeBytes } = this.#diskLimits;
+    return { ...this.#policy.limits, diskBytes, files, minFreeBytes };
+  }
+
+  get #diskLimits(): DiskLimits {
+    return this.#options.disk ?? DEFAULT_DISK_LIMITS;
   }
 
   /** To be awaited before anything else. Ends the recordings that a crash left open, and finds out what the host can do. */
@@ -107,6 +126,15 @@ export class LocalKeeper implements Keeper {
 
   async emptyPlace(place: SlotPlace): Promise<void> {
     await emptyPlace(place);
+    this.#disk.emptied(place);
+  }
+
+  spaceLeft(place: SlotPlace): Promise<number> {
+    return this.#disk.leftToWrite(place);
+  }
+
+  spaceTaken(place: SlotPlace, bytes: number): void {
+    this.#disk.added(place, bytes);
   }
 
   async openLog(spec: LogSpec): Promise<FrameLog> {
@@ -124,7 +152,7 @@ export class LocalKeeper implements Keeper {
       isCommand: isCommandStart,
       failed: (error) => this.#tell(error, `the recording ${cast} could not be written`),
     }).catch(asNoSpace);
-    this.#logs.set(cast, { log, recorder });
+    this.#logs.set(cast, { log, recorder, spec });
     return log;
   }
 
@@ -156,22 +184,48 @@ export class LocalKeeper implements Keeper {
   }
 
   /** In a control group of its own, where there can be one, which goes when what was started has ended. */
-  async #grouped<T extends Killable>(
-    { slot }: SlotPlace,
-    begin: (group: Cgroup | undefined) => Promise<T>,
-  ): Promise<T> {
+  async #grouped<T extends Killable>(place: SlotPlace, begin: (group: Cgroup | undefined) => Promise<T>): Promise<T> {
+    const { slot } = place;
+    await this.#disk.left(place);
     const group = await this.#cgroups?.group(slot, this.#policy.limits);
     const remove = async (): Promise<void> => {
       await group?.close().catch((error: unknown) => this.#tell(error, 'a control group could not be removed'));
     };
     try {
       const child = await begin(group);
+      this.#moveIn(place, child);
       void child.ended.then(remove);
       return child;
     } catch (error) {
       await remove();
       throw error;
     }
+  }
+
+  /** What runs in a slot is watched, and stopped when the slot takes too much of the disk. */
+  #moveIn(place: SlotPlace, child: Killable): void {
+    const { slot } = place;
+    const tenant = this.#tenants.get(slot) ?? this.#newTenant(place);
+    tenant.children.add(child);
+    void child.ended.then(() => {
+      tenant.children.delete(child);
+      if (tenant.children.size > 0 || this.#tenants.get(slot) !== tenant) return;
+      this.#tenants.delete(slot);
+      tenant.watch.close();
+    });
+  }
+
+  #newTenant(place: SlotPlace): Tenant {
+    const children = new Set<Killable>();
+    const log = [...this.#logs.values()].find(({ spec }) => spec.slot === place.slot)?.log ?? null;
+    const cast = log === null ? null : castPath(this.#options.dataDir, log.cast);
+    const watch = this.#disk.watch(place, cast, (why) => {
+      if (log?.closed === false) log.append('m', `stopped: ${why}`);
+      for (const child of children) void child.kill('disk');
+    });
+    const tenant = { children, watch };
+    this.#tenants.set(place.slot, tenant);
+    return tenant;
   }
 
   async #startTerminal(spec: TerminalSpec, group: Cgroup | undefined): Promise<KeptTerminal> {
@@ -210,6 +264,7 @@ export class LocalKeeper implements Keeper {
   async #close(): Promise<void> {
     await Promise.allSettled(this.#starting);
     await Promise.all([...this.#children].map((child) => child.kill()));
+    this.#disk.close();
     await Promise.all([...this.#logs.keys()].map((cast) => this.closeLog(cast)));
     await this.#cgroups?.close().catch((error: unknown) => this.#tell(error, 'control groups could not be removed'));
   }

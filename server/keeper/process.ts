@@ -1,6 +1,6 @@
 // One command from its start to its end: timeouts, what is kept of its output, who follows it, and how it ended. It never waits for a reader once the command is dead.
 import { performance } from 'node:perf_hooks';
-import { type SignalName, signalNames } from '../../protocol/exec.ts';
+import { type Limit, type SignalName, signalNames } from '../../protocol/exec.ts';
 import { Fault } from '../../protocol/fault.ts';
 import { Follower } from './follower.ts';
 import type {
@@ -57,6 +57,7 @@ class SandboxedProcess implements KeptProcess {
   readonly #writers = new Set<() => void>();
   #lastOutputMs = 0;
   #stoppedBy: StoppedBy | null = null;
+  #limit: Limit | undefined;
   #dead = false;
   #inputOpen: boolean;
 
@@ -138,7 +139,8 @@ class SandboxedProcess implements KeptProcess {
     return true;
   }
 
-  async kill(): Promise<void> {
+  async kill(limit?: Limit): Promise<void> {
+    if (this.end === null) this.#limit ??= limit;
     this.#stop('kill');
     await this.ended;
   }
@@ -196,11 +198,18 @@ class SandboxedProcess implements KeptProcess {
     this.#balance();
   }
 
+  /** What it was stopped for comes first: it was to end, whatever else happened to it. */
+  #struck({ waitStatus }: SandboxEnd): Pick<ProcessEnd, 'limit'> {
+    if (this.#limit !== undefined) return { limit: this.#limit };
+    const fileSize = waitStatus !== null && (waitStatus & 0x7f) === SIGXFSZ;
+    return fileSize ? { limit: 'disk' } : struck(this.#sandbox.strikes());
+  }
+
   #finish(sandboxEnd: SandboxEnd): ProcessEnd {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#dead = true;
     const durationMs = Math.round(performance.now() - this.#startMs);
-    this.end = { ...ending(sandboxEnd, this.#stoppedBy), durationMs, ...struck(this.#sandbox.strikes()) };
+    this.end = { ...ending(sandboxEnd, this.#stoppedBy), durationMs, ...this.#struck(sandboxEnd) };
     for (const follower of this.#followers) follower.flush();
     this.#followers.clear();
     return this.end;
@@ -225,6 +234,8 @@ export function ending(end: SandboxEnd, stoppedBy: StoppedBy | null): Omit<Proce
 }
 
 const KILL = 9;
+/** The kernel's answer to a file that grows beyond its limit. */
+const SIGXFSZ = 25;
 
 function signaled(number: number): Omit<ProcessEnd, 'durationMs'> {
   return { outcome: 'signaled', exitCode: null, signal: signalNames[number - 1] ?? null };

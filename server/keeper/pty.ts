@@ -60,6 +60,8 @@ export class PtyTerminal implements KeptTerminal, Pausable {
   /** As told by struck(), and as it was at the end. */
   #strikes = NO_STRIKES;
   #lastCount = NO_STRIKES;
+  /** For which it was ended. */
+  #limit: Limit | undefined;
 
   constructor(options: TerminalOptions) {
     this.#options = options;
@@ -121,6 +123,7 @@ export class PtyTerminal implements KeptTerminal, Pausable {
   }
 
   struck(): Limit | undefined {
+    if (this.#limit !== undefined) return this.#limit;
     const now = this.#exit === null ? this.#counted() : this.#lastCount;
     const { memory, processes } = this.#strikes;
     this.#strikes = now;
@@ -142,8 +145,9 @@ export class PtyTerminal implements KeptTerminal, Pausable {
   }
 
   /** The kernel takes everything in the sandbox with its first process. Without a sandbox, everything of the session. */
-  async kill(): Promise<void> {
+  async kill(limit?: Limit): Promise<void> {
     if (this.#exit !== null) return;
+    this.#limit ??= limit;
     const { command, sandboxed } = this.#options;
     const init = this.#init ?? command.status().childPid;
     // Around the sandbox only when there is none yet: bwrap ends by itself, and after everything inside is dead.

@@ -55,7 +55,7 @@ export class Slot {
     this.#enter('resetting');
     await this.#toFree(async () => {
       this.#place = await this.#options.keeper.preparePlace(this.name);
-      this.#workspace = new Workspace({ root: this.#place.workspace, owner: this.#place.identity });
+      this.#workspace = this.#newWorkspace(this.#place);
       await this.#options.keeper.emptyPlace(this.#place);
     });
   }
@@ -167,6 +167,15 @@ export class Slot {
       takenOver: lease?.takenOver ?? false,
       ...(this.#reason === null ? {} : { reason: this.#reason }),
     };
+  }
+
+  #newWorkspace(place: SlotPlace): Workspace {
+    const { keeper } = this.#options;
+    const space = {
+      left: () => keeper.spaceLeft(place),
+      taken: (bytes: number) => keeper.spaceTaken(place, bytes),
+    };
+    return new Workspace({ root: place.workspace, owner: place.identity, space });
   }
 
   async #newLease(request: LeaseRequest, place: SlotPlace): Promise<Lease> {

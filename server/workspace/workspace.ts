@@ -12,7 +12,7 @@ import {
   type ReadOrder,
   readContent,
 } from './read.ts';
-import { type StreamTerms, type WriteOrder, Writer, type Written } from './write.ts';
+import { ENDLESS, type Space, type StreamTerms, type WriteOrder, Writer, type Written } from './write.ts';
 
 /**
  * Paths are relative to the workspace, or absolute below /workspace. `..` is resolved in the text, and what leaves at any point is
@@ -23,11 +23,14 @@ import { type StreamTerms, type WriteOrder, Writer, type Written } from './write
 export class Workspace {
   readonly #door: Door;
   readonly #writer: Writer;
+  readonly #space: Space;
 
   /** `root`: directory of the host. `owner`: whom new files belong to; null when the gateway is an ordinary user. */
-  constructor(place: { readonly root: string; readonly owner: Owner | null }) {
+  constructor(place: { readonly root: string; readonly owner: Owner | null; readonly space?: Space }) {
+    const { space = ENDLESS, owner } = place;
     this.#door = new Door(place);
-    this.#writer = new Writer(this.#door, place.owner);
+    this.#space = space;
+    this.#writer = new Writer(this.#door, { owner, space });
   }
 
   read(order: ReadOrder): Promise<FileContent> {
@@ -61,8 +64,11 @@ export class Workspace {
     return removePath(this.#door, order);
   }
 
-  mkdir(path: string): Promise<void> {
-    return makeDirectory(this.#door, path);
+  /** @throws NO_SPACE */
+  async mkdir(path: string): Promise<void> {
+    await this.#space.left();
+    await makeDirectory(this.#door, path);
+    this.#space.taken(0);
   }
 
   move(order: MoveOrder): Promise<void> {

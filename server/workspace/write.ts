@@ -48,19 +48,36 @@ export interface Written {
 }
 
 /** A new content: where it comes from, and what it may be. */
+/** What may be added to the workspace. Its calls may throw NO_SPACE. */
+export interface Space {
+  /** Bytes. */
+  left(): Promise<number>;
+  taken(bytes: number): void;
+}
+
+/** Where nobody counts. */
+export const ENDLESS: Space = { left: async () => Number.POSITIVE_INFINITY, taken: () => {} };
+
 interface Draft extends StreamTerms {
   readonly source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+}
+
+/** With what the slot may still hold. */
+interface Bounded extends Draft {
+  readonly left: number;
 }
 
 export class Writer {
   readonly #door: Door;
   readonly #owner: Owner | null;
+  readonly #space: Space;
   /** Check and rename of one write after another, so that of two with the same expectedSha256 one loses. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(door: Door, owner: Owner | null) {
+  constructor(door: Door, { owner, space }: { readonly owner: Owner | null; readonly space: Space }) {
     this.#door = door;
     this.#owner = owner;
+    this.#space = space;
   }
 
   /**
@@ -84,10 +101,13 @@ export class Writer {
     if (name === undefined || path.directory) {
       throw new Fault('WRONG_FILE_KIND', `${quote(text)} names a directory; a file cannot be written there.`);
     }
+    const left = await this.#space.left();
     const { dir, missing } = await this.#door.reach({ names: path.names.slice(0, -1), directory: true });
     try {
       if (missing.length === 0) await modeToKeep({ dir, name, path: shown });
-      return await this.#fillAndCommit({ dir, name, path: shown }, missing, draft);
+      const written = await this.#fillAndCommit({ dir, name, path: shown }, missing, { ...draft, left });
+      this.#space.taken(written.bytes);
+      return written;
     } catch (error) {
       throw refusal(error, shown);
     } finally {
@@ -96,7 +116,7 @@ export class Writer {
   }
 
   /** Parents that are missing are made last, so that a write that fails leaves none. */
-  async #fillAndCommit(slip: Slip, missing: readonly string[], draft: Draft): Promise<Written> {
+  async #fillAndCommit(slip: Slip, missing: readonly string[], draft: Bounded): Promise<Written> {
     const temp = await TempFile.create(slip.dir);
     try {
       const written = await temp.fill(draft);
@@ -147,10 +167,13 @@ class TempFile {
     return new TempFile(dir, name, pin);
   }
 
-  async fill({ source, maxBytes }: Draft): Promise<Written> {
+  async fill({ source, maxBytes, left }: Bounded): Promise<Written> {
     const hash = createHash('sha256');
     let bytes = 0;
     for await (const chunk of source) {
+      if (bytes + chunk.length > left) {
+        throw new Fault('NO_SPACE', 'The slot may not hold so much more. Remove files first. Nothing was changed.');
+      }
       if (bytes + chunk.length > maxBytes) {
         throw new Fault('TOO_LARGE', `The content is larger than the limit of ${maxBytes} bytes. Nothing was changed.`);
       }

@@ -106,6 +106,8 @@ export const catalogue = {
   D16: row('spin on every core', 'other slots answer'),
   D18: row('open 100,000 files', 'EMFILE inside alone'),
   D20: row('10,000 resizes', 'answered, and few frames of them'),
+  D21: row('fill the disk by file calls and uploads', 'NO_SPACE, nothing changed'),
+  D22: row('fill the disk with files that have no name', 'stopped while enough is free'),
   E01: row('broken JSON', 'PARSE_ERROR, the connection stays'),
   E02: row('an empty batch, one of no objects', 'INVALID_REQUEST'),
   E03: row('a batch of 100,000', 'one error that names the limit'),

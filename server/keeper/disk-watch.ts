@@ -1,0 +1,303 @@
+// What slots hold on the host's disk: measured while something runs in them, so that one that takes too much is stopped before the disk is full.
+// The kernel knows no quota for a directory; a measurement is a walk, so it is done only when the file system says that something grew.
+import { execFile } from 'node:child_process';
+import { stat, statfs } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { Fault } from '../../protocol/fault.ts';
+import type { SlotPlace } from './keeper.ts';
+
+const run = promisify(execFile);
+
+/** A disk that writes 2 GB a second gets half a gigabyte further between two looks at its free space. */
+const LOOK_MS = 250;
+/** What the file system may grow before those that may have done it are measured. */
+const STEP_BYTES = 64 * 1024 ** 2;
+const STEP_FILES = 10_000;
+/** While something runs it is measured so often in any case: what one slot adds, another one may be freeing. */
+const STALE_MS = 30_000;
+/** While too little is free: between two measurements of all, and what counts as growth between them. */
+const URGENT_MS = 1_000;
+const URGENT_BYTES = 16 * 1024 ** 2;
+/** Refused calls measure again, but not each of a hundred a second. */
+const FRESH_MS = 250;
+/** A walk over a million files takes some seconds. */
+const WALK_MS = 60_000;
+/** Walks at once: they are for the disk, not for the processor. */
+const WALKS = 2;
+
+export interface DiskLimits {
+  /** Workspace and /tmp of one slot; 0 = no limit. */
+  readonly diskBytes: number;
+  /** Files and directories in them; 0 = no limit. */
+  readonly files: number;
+  /** Of the file system with the data directory: with less, slots that grow are stopped; 0 = none. */
+  readonly minFreeBytes: number;
+}
+
+export const DEFAULT_DISK_LIMITS: DiskLimits = {
+  // A few checkouts with their dependencies, or a model.
+  diskBytes: 10 * 1024 ** 3,
+  // Five times the largest node_modules; each is an inode of the host.
+  files: 1_000_000,
+  // What a host needs to stay usable, and more than a fast disk takes in a second.
+  minFreeBytes: 1024 ** 3,
+};
+
+interface Used {
+  readonly bytes: number;
+  readonly files: number;
+}
+
+/** One slot. */
+interface Account {
+  readonly place: SlotPlace;
+  used: Used;
+  /** Written by file calls since it was measured. */
+  added: Used;
+  /** Of the file system when it was measured. */
+  freeThen: Used | null;
+  measuredMs: number;
+  measuring: Promise<void> | null;
+  /** Why nothing may run in it; null when it may. */
+  full: 'quota' | 'reserve' | null;
+  /** Told to stop everything; null when nothing runs. */
+  stop: ((why: string) => void) | null;
+  /** The recording that it writes. */
+  cast: string | null;
+  castBytes: number;
+}
+
+const NOTHING: Used = { bytes: 0, files: 0 };
+
+export class DiskWatch {
+  readonly #dataDir: string;
+  readonly #limits: DiskLimits;
+  readonly #accounts = new Map<string, Account>();
+  #timer: NodeJS.Timeout | null = null;
+  #looking = false;
+  #lookedMs = 0;
+  #urgentMs = 0;
+  /** Free space at the look or relief before. */
+  #freeBefore: Used | null = null;
+  #walks = 0;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(dataDir: string, limits: DiskLimits) {
+    this.#dataDir = dataDir;
+    this.#limits = limits;
+  }
+
+  /** Nothing is in it any more. */
+  emptied(place: SlotPlace): void {
+    const account = this.#accountOf(place);
+    Object.assign(account, { used: NOTHING, added: NOTHING, freeThen: null, full: null, castBytes: 0 });
+  }
+
+  /** Watches as long as something runs in it. `stop` gets the reason in words for people. */
+  watch(place: SlotPlace, cast: string | null, stop: (why: string) => void): { close(): void } {
+    const account = this.#accountOf(place);
+    account.stop = stop;
+    account.cast = cast;
+    this.#timer ??= setInterval(() => void this.#look(), LOOK_MS).unref();
+    // Short commands, one after the other, would never be there when the timer comes.
+    if (performance.now() - this.#lookedMs > LOOK_MS) void this.#look();
+    return {
+      close: () => {
+        if (account.stop !== stop) return;
+        account.stop = null;
+        if (this.#watched().length === 0) this.close();
+      },
+    };
+  }
+
+  /** How many bytes may be added. NO_SPACE when the slot holds too much, or too little is free. */
+  async left(place: SlotPlace): Promise<number> {
+    const account = this.#accountOf(place);
+    if (account.full !== null || this.#excess(account) !== null) await this.#judgeAnew(account);
+    const { diskBytes } = this.#limits;
+    return diskBytes === 0 ? Number.POSITIVE_INFINITY : diskBytes - account.used.bytes - account.added.bytes;
+  }
+
+  /** What was full may have been emptied since. */
+  async #judgeAnew(account: Account): Promise<void> {
+    if (performance.now() - account.measuredMs > FRESH_MS) await this.#measure(account);
+    const excess = this.#excess(account);
+    const isScarce = account.full === 'reserve' && this.#scarce(await this.#free());
+    account.full = excess !== null ? 'quota' : isScarce ? 'reserve' : null;
+    const { slot } = account.place;
+    if (excess !== null) throw noSpace(`${slot} is full: ${excess}. Remove files by file.remove, or reset the slot.`);
+    if (isScarce) throw noSpace(REFUSED);
+  }
+
+  /** As left, for what a file call writes: nothing when too little is free on the host. */
+  async leftToWrite(place: SlotPlace): Promise<number> {
+    const left = await this.left(place);
+    const free = await this.#free();
+    if (this.#scarce(free)) throw noSpace(REFUSED);
+    const { minFreeBytes } = this.#limits;
+    return Math.min(left, free === null ? left : free.bytes - minFreeBytes);
+  }
+
+  /** Counts what a file call has written until it is measured. */
+  added(place: SlotPlace, bytes: number): void {
+    const account = this.#accountOf(place);
+    account.added = { bytes: account.added.bytes + bytes, files: account.added.files + 1 };
+  }
+
+  close(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+  }
+
+  #accountOf(place: SlotPlace): Account {
+    const known = this.#accounts.get(place.slot);
+    if (known !== undefined) return known;
+    const account: Account = {
+      ...{ place, used: NOTHING, added: NOTHING, freeThen: null, measuredMs: 0, measuring: null },
+      ...{ full: null, stop: null, cast: null, castBytes: 0 },
+    };
+    this.#accounts.set(place.slot, account);
+    return account;
+  }
+
+  #watched(): Account[] {
+    return [...this.#accounts.values()].filter(({ stop }) => stop !== null);
+  }
+
+  async #look(): Promise<void> {
+    if (this.#looking) return;
+    this.#looking = true;
+    this.#lookedMs = performance.now();
+    try {
+      const free = await this.#free();
+      if (free === null) return;
+      if (this.#scarce(free)) return await this.#relieve(free);
+      this.#freeBefore = free;
+      await Promise.all(this.#watched().map(async (account) => await this.#check(account, free)));
+    } finally {
+      this.#looking = false;
+    }
+  }
+
+  /** Measures one when the file system has grown since, and stops it when it holds too much. */
+  async #check(account: Account, free: Used): Promise<void> {
+    const then = account.freeThen;
+    if (then === null) {
+      account.freeThen = free;
+      return;
+    }
+    const bytes = then.bytes - free.bytes;
+    const stale = performance.now() - account.measuredMs > STALE_MS;
+    // Of several that may have grown, none may surpass its limit by more than a step.
+    if (bytes < STEP_BYTES && then.files - free.files < STEP_FILES && !stale) return;
+    await this.#measure(account);
+    const excess = this.#excess(account);
+    if (excess !== null) this.#stop(account, 'quota', excess);
+  }
+
+  /** Too little is free: who grows is stopped, and when nobody is seen to, everybody. */
+  async #relieve(free: Used): Promise<void> {
+    if (performance.now() - this.#urgentMs < URGENT_MS) return;
+    this.#urgentMs = performance.now();
+    const lost = (this.#freeBefore ?? free).bytes - free.bytes;
+    this.#freeBefore = free;
+    const grown = await Promise.all(
+      this.#watched().map(async (account) => {
+        const total = account.used.bytes + account.castBytes;
+        await this.#measure(account);
+        return { account, bytes: account.used.bytes + account.castBytes - total };
+      }),
+    );
+    const growing = grown.filter(({ bytes }) => bytes > URGENT_BYTES);
+    for (const { account } of growing) this.#stop(account, 'reserve', LITTLE_FREE);
+    // What is written to a file without a name shows in no walk.
+    if (growing.length === 0 && lost > URGENT_BYTES)
+      for (const account of this.#watched()) this.#stop(account, 'reserve', LITTLE_FREE);
+  }
+
+  #stop(account: Account, full: 'quota' | 'reserve', why: string): void {
+    account.full = full;
+    account.stop?.(why);
+  }
+
+  #scarce(free: Used | null): boolean {
+    return free !== null && this.#limits.minFreeBytes > 0 && free.bytes < this.#limits.minFreeBytes;
+  }
+
+  /** What is too much, in words; null when nothing is. */
+  #excess({ used, added }: Account): string | null {
+    const { diskBytes, files } = this.#limits;
+    const bytes = used.bytes + added.bytes;
+    if (diskBytes > 0 && bytes > diskBytes) {
+      return `workspace and /tmp hold ${sizeOf(bytes)}, and may hold ${sizeOf(diskBytes)}`;
+    }
+    const entries = used.files + added.files;
+    return files > 0 && entries > files ? `workspace and /tmp hold ${entries} files, and may hold ${files}` : null;
+  }
+
+  /** One walk at a time for a slot; who asks meanwhile waits for it. */
+  #measure(account: Account): Promise<void> {
+    account.measuring ??= this.#walk(account).finally(() => {
+      account.measuring = null;
+    });
+    return account.measuring;
+  }
+
+  async #walk(account: Account): Promise<void> {
+    if (this.#walks >= WALKS) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    this.#walks++;
+    try {
+      const free = await this.#free();
+      const { place, cast } = account;
+      const [bytes, files, castBytes] = await Promise.all([
+        total(place, '--block-size=1'),
+        total(place, '--inodes'),
+        cast === null
+          ? 0
+          : stat(cast).then(
+              ({ size }) => size,
+              () => 0,
+            ),
+      ]);
+      // Both directories count themselves.
+      account.used = { bytes: bytes ?? account.used.bytes, files: Math.max(0, (files ?? account.used.files) - 2) };
+      Object.assign(account, { added: NOTHING, freeThen: free, measuredMs: performance.now(), castBytes });
+    } finally {
+      this.#walks--;
+      this.#waiting.shift()?.();
+    }
+  }
+
+  async #free(): Promise<Used | null> {
+    try {
+      const { bavail, bsize, ffree } = await statfs(this.#dataDir);
+      return { bytes: bavail * bsize, files: ffree };
+    } catch {
+      return null;
+    }
+  }
+}
+
+const LITTLE_FREE = "there is little space left on the host's disk";
+const REFUSED = `Refused, since ${LITTLE_FREE}. Wait, or ask the operator to free some.`;
+const noSpace = (why: string): Fault => new Fault('NO_SPACE', why);
+
+const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
+
+function sizeOf(bytes: number): string {
+  const power = Math.min(UNITS.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
+  return `${Number((bytes / 1024 ** power).toFixed(1))} ${UNITS[power]}`;
+}
+
+/** What du counts in both directories; null when it could not. It follows no link and stays on the file system. What is hidden from this user is not counted. */
+async function total({ workspace, tmp }: SlotPlace, unit: string): Promise<number | null> {
+  const args = ['-n', '10', 'du', '-s', '-x', unit, '--', workspace, tmp];
+  const options = { env: { PATH: '/usr/bin:/bin', LC_ALL: 'C' }, timeout: WALK_MS, killSignal: 'SIGKILL' } as const;
+  // It ends with an error when a file vanishes meanwhile, and has counted the others.
+  const stdout = await run('nice', args, options).then(
+    (ended) => ended.stdout,
+    (error: { readonly stdout?: string }) => error.stdout ?? '',
+  );
+  const counts = [...stdout.matchAll(/^(\d+)\t/gm)].map(([, count]) => Number(count));
+  return counts.length === 0 ? null : counts.reduce((sum, count) => sum + count, 0);
+}

@@ -1,0 +1,119 @@
+// Abuse of the disk: large files, many files, files without a name. The slot is stopped and says so; others and the host go on.
+import { statfsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { expect } from 'vitest';
+import type { Slot } from '../../client/index.ts';
+import { until } from '../support/gateway.ts';
+import { attack } from './attack.ts';
+import { target as startTarget, targets } from './gateway.ts';
+
+const MIB = 1024 ** 2;
+const of = targets({
+  flags: ['--max-disk', '150M', '--max-files', '3000', '--max-file-size', '100M', '--max-shm', '8M'],
+});
+
+/** Until the slot takes commands again. */
+async function emptied(slot: Slot): Promise<void> {
+  await expect(slot.exec.run({ command: 'true' })).rejects.toMatchObject({ fault: 'NO_SPACE' });
+  await expect(slot.file.write({ path: 'more', data: 'x' })).rejects.toMatchObject({ fault: 'NO_SPACE' });
+  for (const { path } of (await slot.file.list()).entries) await slot.file.remove({ path, recursive: true });
+  await until('there is room again', async () => (await slot.exec.run({ command: 'true' }).catch(() => null)) !== null);
+}
+
+async function stoppedMarkers(slot: Slot, client: Awaited<ReturnType<typeof clientOf>>): Promise<string[]> {
+  const { markers } = await client.cast.info(slot.cast);
+  return markers.map(({ label }) => label).filter((label) => label.startsWith('stopped: '));
+}
+const clientOf = async (as: Parameters<typeof of>[0]) => await (await of(as)).client();
+
+attack('D04', async (as) => {
+  const slot = await (await of(as)).slot();
+  const fill = async (path: string) => await slot.exec.run({ command: `head -c 20M /dev/zero >${path}` });
+  expect((await fill('/dev/shm/x')).stderr).toContain('No space left on device');
+  for (const path of ['/dev/x', '/x', '/run/x', '/usr/x'])
+    expect((await fill(path)).stderr).toContain('Read-only file system');
+  // /tmp is on the disk and counts with the workspace.
+  const filled = await slot.exec.run({
+    command: 'for i in 1 2 3 4; do head -c 90M /dev/zero >/tmp/$i; done; sleep 20',
+  });
+  expect(filled).toMatchObject({ outcome: 'signaled', signal: 'KILL', limit: 'disk' });
+  await slot.reset();
+  expect((await slot.exec.run({ command: 'ls -A /tmp | wc -l' })).stdout).toBe('0\n');
+  await slot.release();
+});
+
+attack('D05', async (as) => {
+  const target = await of(as);
+  const [slot, other] = [await target.slot(), await target.slot()];
+  const large = await slot.exec.run({ command: 'exec dd if=/dev/zero of=large bs=1M count=120' });
+  expect(large).toMatchObject({ outcome: 'signaled', signal: 'XFSZ', limit: 'disk' });
+  const filling = slot.exec.run({ command: 'for i in $(seq 50); do head -c 50M /dev/zero >$i; done; sleep 20' });
+  const meanwhile = await other.exec.run({ command: 'echo still here' });
+  expect(await filling).toMatchObject({ outcome: 'signaled', signal: 'KILL', limit: 'disk' });
+  expect(meanwhile.stdout).toBe('still here\n');
+  expect((await other.exec.run({ command: 'echo and here' })).stdout).toBe('and here\n');
+  expect(await stoppedMarkers(slot, await clientOf(as))).toEqual([
+    expect.stringMatching(/^stopped: workspace and \/tmp hold [\d.]+ MiB, and may hold 150 MiB$/),
+  ]);
+  await emptied(slot);
+  // The terminal too, with all that runs in it.
+  const inTerminal = await slot.terminal.run({
+    command: 'for i in $(seq 50); do head -c 50M /dev/zero >$i; done; sleep 20',
+  });
+  expect(inTerminal.limit).toBe('disk');
+  await expect(slot.terminal.run({ command: 'true' })).rejects.toMatchObject({ fault: 'NO_SPACE' });
+  await emptied(slot);
+  expect((await slot.terminal.run({ command: 'echo back' })).output).toBe('back\n');
+  await slot.release();
+  await other.release();
+});
+
+attack('D06', async (as) => {
+  const target = await of(as);
+  const [slot, other] = [await target.slot(), await target.slot()];
+  const many = `perl -e 'for my $d (1..200) { mkdir $d; for (1..500) { open my $f, ">", "$d/$_" } } sleep 20'`;
+  const [made, meanwhile] = await Promise.all([
+    slot.exec.run({ command: many }),
+    other.exec.run({ command: 'echo untouched' }),
+  ]);
+  expect(made).toMatchObject({ outcome: 'signaled', limit: 'disk' });
+  expect(meanwhile.stdout).toBe('untouched\n');
+  await expect(slot.file.mkdir('one-more')).rejects.toMatchObject({ fault: 'NO_SPACE' });
+  await slot.reset();
+  expect((await slot.exec.run({ command: 'ls -A | wc -l' })).stdout).toBe('0\n');
+  await slot.release();
+  await other.release();
+});
+
+attack('D21', async (as) => {
+  const slot = await (await of(as)).slot();
+  const data = 'x'.repeat(8 * MIB);
+  let written = 0;
+  const filling = async () => {
+    for (; written < 40; written++) await slot.file.write({ path: `f${written}`, data });
+  };
+  await expect(filling()).rejects.toMatchObject({ fault: 'NO_SPACE' });
+  expect(written).toBe(18);
+  const upload = slot.file.upload('up', new Uint8Array(50 * MIB));
+  await expect(upload).rejects.toMatchObject({ fault: 'NO_SPACE' });
+  expect((await slot.file.list()).entries.map(({ path }) => path)).not.toContain('up');
+  await slot.release();
+});
+
+attack('D22', async (as) => {
+  // What no walk finds: a file without a name, that grows as long as somebody has it open. So much is kept free that it is soon too little.
+  const { bavail, bsize } = statfsSync(tmpdir());
+  const keep = String(bavail * bsize - 200 * MIB);
+  const target = await startTarget(as, { flags: ['--min-free-disk', keep] });
+  try {
+    const slot = await target.slot();
+    const nameless = `exec perl -e 'open my $f, "+>", "n"; unlink "n"; my $x = "x" x 1048576; for (1..1500) { syswrite $f, $x; select undef, undef, undef, 0.002 } sleep 20'`;
+    const filling = await slot.exec.run({ command: nameless });
+    expect(filling).toMatchObject({ outcome: 'signaled', signal: 'KILL', limit: 'disk' });
+    expect(await stoppedMarkers(slot, await target.client())).toEqual([
+      "stopped: there is little space left on the host's disk",
+    ]);
+  } finally {
+    await target.close();
+  }
+});
