@@ -106,6 +106,7 @@ export const catalogue = {
   D16: row('spin on every core', 'other slots answer'),
   D18: row('open 100,000 files', 'EMFILE inside alone'),
   D20: row('10,000 resizes', 'answered, and few frames of them'),
+  D60: row('hundreds of costly calls at once, by an agent and by a shared link', 'others are answered meanwhile'),
   E01: row('broken JSON', 'PARSE_ERROR, the connection stays'),
   E02: row('an empty batch, one of no objects', 'INVALID_REQUEST'),
   E03: row('a batch of 100,000', 'one error that names the limit'),

@@ -1,0 +1,40 @@
+// Between the rooms: what terminal, recordings, tokens and memory do to each other when somebody uses them together on purpose.
+import { describe, expect } from 'vitest';
+import { attackOnce } from './attack.ts';
+import { target } from './gateway.ts';
+
+/** The largest terminal, each cell in colours of its own: the most that a screen can cost. */
+const HOSTILE_SCREEN = `perl -e 'for (1..400) { print join("", map { sprintf("\\e[38;5;%d;4%dm%s", rand 256, rand 8, chr(33 + rand 90)) } 1..500), "\\r\\n" }'`;
+
+describe('D', () => {
+  attackOnce(
+    'D60',
+    async () => {
+      const gateway = await target('root');
+      try {
+        const slot = await gateway.slot();
+        await slot.terminal.start({ cols: 500, rows: 200 });
+        await slot.terminal.run({ command: HOSTILE_SCREEN, maxOutputBytes: 0 });
+        const link = await gateway.client(await gateway.mint({ role: 'viewer', cast: slot.cast, ttlMs: 600_000 }));
+        const other = await gateway.client();
+        const flood = [
+          ...Array.from({ length: 100 }, () => slot.terminal.capture({ history: 10_000, format: 'ansi' })),
+          ...Array.from({ length: 500 }, (_, index) => link.cast.seek(slot.cast, index / 100)),
+        ].map((call) => call.catch(() => 'refused'));
+        let slowestMs = 0;
+        for (let asked = 0; asked < 10; asked++) {
+          const askedMs = performance.now();
+          await other.server.info();
+          slowestMs = Math.max(slowestMs, performance.now() - askedMs);
+        }
+        // Without turns all of the captures came first: a minute and more.
+        expect(slowestMs).toBeLessThan(5_000);
+        await link.close();
+        await Promise.race(flood);
+      } finally {
+        await gateway.close();
+      }
+    },
+    60_000,
+  );
+});
