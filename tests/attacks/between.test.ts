@@ -6,6 +6,8 @@ import { target } from './gateway.ts';
 /** The largest terminal, each cell in colours of its own: the most that a screen can cost. */
 const HOSTILE_SCREEN = `perl -e 'for (1..400) { print join("", map { sprintf("\\e[38;5;%d;4%dm%s", rand 256, rand 8, chr(33 + rand 90)) } 1..500), "\\r\\n" }'`;
 
+const MIB = 1024 * 1024;
+
 describe('D', () => {
   attackOnce(
     'D60',
@@ -31,6 +33,36 @@ describe('D', () => {
         expect(slowestMs).toBeLessThan(5_000);
         await link.close();
         await Promise.race(flood);
+      } finally {
+        await gateway.close();
+      }
+    },
+    60_000,
+  );
+
+  attackOnce(
+    'D61',
+    async () => {
+      const gateway = await target('root');
+      try {
+        const slot = await gateway.slot();
+        const before = gateway.memory();
+        const command = 'head -c 30000000 /dev/zero | tr "\\0" a; echo over; sleep 60';
+        const order = { command, timeoutMs: 0, maxOutputBytes: 64 * MIB };
+        const running = await Promise.all(Array.from({ length: 20 }, () => slot.exec.start(order)));
+        await expect
+          .poll(async () => (await slot.exec.list()).every(({ stdoutBytes }) => stdoutBytes === 30_000_005), {
+            timeout: 40_000,
+          })
+          .toBe(true);
+        // All of it is 600 MB.
+        expect(gateway.memory() - before).toBeLessThan(450 * MIB);
+        const last = await running.at(-1)?.wait({ timeoutMs: 0 });
+        expect([last?.outcome, last?.stdout.startsWith('aaa'), last?.stdout.endsWith('over\n')]).toEqual([
+          'running',
+          true,
+          true,
+        ]);
       } finally {
         await gateway.close();
       }
