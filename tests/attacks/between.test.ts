@@ -1,7 +1,7 @@
 // Between the rooms: what terminal, recordings, tokens and memory do to each other when somebody uses them together on purpose.
 import { describe, expect } from 'vitest';
-import { attackOnce } from './attack.ts';
-import { target } from './gateway.ts';
+import { attack, attackOnce } from './attack.ts';
+import { target, targets } from './gateway.ts';
 
 /** The largest terminal, each cell in colours of its own: the most that a screen can cost. */
 const HOSTILE_SCREEN = `perl -e 'for (1..400) { print join("", map { sprintf("\\e[38;5;%d;4%dm%s", rand 256, rand 8, chr(33 + rand 90)) } 1..500), "\\r\\n" }'`;
@@ -69,4 +69,29 @@ describe('D', () => {
     },
     60_000,
   );
+});
+
+describe('E', () => {
+  const of = targets();
+
+  attack('E60', async (as) => {
+    const gateway = await of(as);
+    const token = await gateway.mint({ role: 'agent', ttlMs: 60_000 });
+    const status = async (credential: string): Promise<number> =>
+      (await fetch(`${gateway.url}/session`, { headers: { authorization: `Bearer ${credential}` } })).status;
+    const guesses = await Promise.all(Array.from({ length: 60 }, (_, guess) => status(`guess-${guess}`)));
+    expect(guesses).toContain(429);
+    expect([await status(`${token.slice(0, -4)}AAAA`), await status(token)]).toEqual([429, 200]);
+  });
+
+  attack('E61', async (as) => {
+    const gateway = await of(as);
+    const [own, other] = [await gateway.slot({ slot: 'slot_1' }), await gateway.slot({ slot: 'slot_2' })];
+    const viewer = await gateway.client(await gateway.mint({ role: 'viewer', slot: 'slot_1', ttlMs: 60_000 }));
+    const page = async (before: string): Promise<string[]> =>
+      (await viewer.cast.list({ before })).map(({ cast }) => cast);
+    expect(await page(own.cast)).toEqual([]);
+    expect(await page(other.cast)).toEqual(await page('cast_20200101-000000-0123456789'));
+    await Promise.all([own.release(), other.release()]);
+  });
 });

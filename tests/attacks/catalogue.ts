@@ -132,6 +132,11 @@ export const catalogue = {
   E27: row('guess tokens', 'limited by address'),
   E28: row('a form from another site', 'refused'),
   E29: row('one ticket, used many times at once', 'one gets in'),
+  E60: row(
+    'guess without end from an address that others share',
+    'who has a token of the gateway gets in all the same',
+  ),
+  E61: row("page a slot's recordings by the name of another slot's", "the same as by a name that is nobody's"),
   F01: row('queries that a terminal answers', 'exactly one answer, however many watch'),
   F02: row('OSC 52 sets the clipboard', 'not handed on'),
   F03: row('OSC 52 reads the clipboard', 'no answer'),
