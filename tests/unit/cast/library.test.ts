@@ -20,6 +20,9 @@ test('casts are listed newest first, by slot and label, in pages', async () => {
   expect(await list({ slot: 'slot_1' })).toEqual(['cast_b', 'cast_c']);
   expect(await list({ label: 'ci', limit: 1 })).toEqual(['cast_b']);
   expect(await list({ before: 'cast_b' })).toEqual(['cast_c']);
+  // A recording of another slot says nothing, not even that it is there and when it began.
+  expect(await list({ slot: 'slot_1', before: 'cast_a' })).toEqual(await list({ slot: 'slot_1', before: 'cast_none' }));
+  expect(await list({ cast: 'cast_c', before: 'cast_b' })).toEqual(['cast_c']);
   const [newest] = await library.list({ limit: 1 });
   expect(newest).toEqual({
     cast: 'cast_a',
