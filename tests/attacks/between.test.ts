@@ -1,4 +1,7 @@
 // Between the rooms: what terminal, recordings, tokens and memory do to each other when somebody uses them together on purpose.
+import { spawnSync } from 'node:child_process';
+import { chmodSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { attack, attackOnce } from './attack.ts';
 import { target, targets } from './gateway.ts';
@@ -7,6 +10,32 @@ import { target, targets } from './gateway.ts';
 const HOSTILE_SCREEN = `perl -e 'for (1..400) { print join("", map { sprintf("\\e[38;5;%d;4%dm%s", rand 256, rand 8, chr(33 + rand 90)) } 1..500), "\\r\\n" }'`;
 
 const MIB = 1024 * 1024;
+
+describe('A', () => {
+  const of = targets();
+  /** Neither the gateway's user nor a slot's. */
+  const STRANGER = 61_234;
+
+  attack('A60', async (as, { skip }) => {
+    skip(process.getuid?.() !== 0, 'only root can act as another user');
+    const gateway = await of(as);
+    chmodSync(gateway.dataDir, 0o711);
+    const slot = await gateway.slot();
+    await slot.terminal.start();
+    const run = slot.terminal.run({ command: 'echo begun; read -r _ </dev/tty # a-secret-of-the-script' });
+    await slot.terminal.wait({ regex: '^begun$' });
+    const directory = join(gateway.dataDir, 'slots', slot.name, 'spool');
+    const [script = ''] = readdirSync(directory);
+    const read = ['cat', join(directory, script)];
+    const outside = spawnSync('setpriv', [`--reuid=${STRANGER}`, `--regid=${STRANGER}`, '--clear-groups', ...read]);
+    expect([outside.status, `${outside.stdout}`]).toEqual([1, '']);
+    expect(`${outside.stderr}`).toContain('Permission denied');
+    expect(`${spawnSync('cat', [join(directory, script)]).stdout}`).toContain('a-secret-of-the-script');
+    await slot.terminal.keys('Enter');
+    expect((await run).exitCode).toBe(0);
+    await slot.release();
+  });
+});
 
 describe('D', () => {
   attackOnce(

@@ -62,6 +62,7 @@ export const catalogue = {
   A41: row("read another slot's files", 'they are not there'),
   A42: row('the kernel log', 'EPERM'),
   A43: row("a multiplexer's socket", 'none is there'),
+  A60: row('read the script that a terminal runs, as another user of the host', 'refused'),
   B01: row('.. in a path', 'PATH_OUTSIDE; an escaped %2e is a name'),
   B02: row('absolute paths', 'only below /workspace; the others PATH_OUTSIDE'),
   B03: row('a link to a file of the host', 'refused'),
