@@ -206,3 +206,19 @@ test('a cast that was cut after it was indexed is read anew', async () => {
   await truncate(path, 400);
   expect((await library.seek('cast_cut', 100)).seq).toBeLessThan(10);
 });
+
+test('of a recording with very many markers the first are told, with how their commands ended, and all commands are counted', async () => {
+  const { library, put } = await shelf();
+  const events: Event[] = [[0, 'm', 'p1 $ long']];
+  for (let number = 2; number <= 40_000; number++) {
+    events.push([number, 'm', `p${number} $ true`], [number, 'm', `p${number} exited 0 1ms`]);
+  }
+  events.push([50_000, 'm', 'p1 exited 3 50000ms'], [50_000, 'm', 'the last']);
+  await put({ cast: 'cast_many' }, events);
+  const { markers, commands, failed } = await library.info('cast_many');
+  expect([commands, failed]).toEqual([40_000, 1]);
+  // Half of the markers are ends, which stand with their beginnings.
+  expect(markers).toHaveLength(25_001);
+  expect(markers[0]).toMatchObject({ process: 'p1', outcome: 'exited', exitCode: 3 });
+  expect(markers.at(-1)).toMatchObject({ process: 'p25001', outcome: 'exited', exitCode: 0 });
+});
