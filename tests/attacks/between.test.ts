@@ -1,6 +1,6 @@
 // Between the rooms: what terminal, recordings, tokens and memory do to each other when somebody uses them together on purpose.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, readdirSync } from 'node:fs';
+import { chmodSync, chownSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { attack, attackOnce } from './attack.ts';
@@ -34,6 +34,20 @@ describe('A', () => {
     await slot.terminal.keys('Enter');
     expect((await run).exitCode).toBe(0);
     await slot.release();
+  });
+
+  attackOnce('A61', async ({ skip }) => {
+    skip(process.getuid?.() !== 0, 'only root can act as another user');
+    const gateway = await target('root');
+    try {
+      await gateway.signal('SIGTERM');
+      const key = join(gateway.dataDir, 'secret.key');
+      writeFileSync(key, Buffer.alloc(32, 'k'));
+      chownSync(key, STRANGER, STRANGER);
+      await expect(gateway.again()).rejects.toThrow('secret.key');
+    } finally {
+      await gateway.close();
+    }
   });
 });
 
