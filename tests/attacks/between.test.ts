@@ -114,6 +114,30 @@ describe('D', () => {
   );
 });
 
+describe('D, unread', () => {
+  attackOnce(
+    'D62',
+    async () => {
+      const gateway = await target('root');
+      try {
+        const slot = await gateway.slot();
+        const command = 'head -c 40000000 /dev/zero | tr "\\0" a; sleep 60';
+        const running = await slot.exec.start({ command, timeoutMs: 0, maxOutputBytes: 64 * MIB });
+        await expect.poll(async () => (await slot.exec.list())[0]?.stdoutBytes, { timeout: 20_000 }).toBe(40_000_000);
+        const other = await gateway.client();
+        const waits = Array.from({ length: 100 }, () => running.wait({ timeoutMs: 0 }).catch(() => 'closed'));
+        await Promise.race(waits);
+        await other.server.info();
+        // All of them are 4 GB.
+        expect(gateway.memory()).toBeLessThan(1200 * MIB);
+      } finally {
+        await gateway.close();
+      }
+    },
+    60_000,
+  );
+});
+
 describe('E', () => {
   const of = targets();
 

@@ -110,6 +110,7 @@ export const catalogue = {
   D20: row('10,000 resizes', 'answered, and few frames of them'),
   D60: row('hundreds of costly calls at once, by an agent and by a shared link', 'others are answered meanwhile'),
   D61: row('twenty commands that each ask to keep 64 MB of their output', 'memory bounded, head and tail kept'),
+  D62: row('a hundred waits for a command that printed 40 MB, and no reply read', 'memory bounded'),
   E01: row('broken JSON', 'PARSE_ERROR, the connection stays'),
   E02: row('an empty batch, one of no objects', 'INVALID_REQUEST'),
   E03: row('a batch of 100,000', 'one error that names the limit'),
