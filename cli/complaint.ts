@@ -1,5 +1,6 @@
 // What the program can't do, in one line that says what to do instead. No stack ever reaches the user.
 import { ConnectionError, Fault } from '../client/index.ts';
+import { harmless } from './table.ts';
 
 /** Exit codes: it could not be done; it was asked for in a wrong way. */
 export const FAILED = 1;
@@ -15,10 +16,10 @@ export class Complaint extends Error {
   }
 }
 
-/** Any error as a line for stderr. */
+/** Any error as a line for stderr. What a gateway, a file or its name says in it does nothing to the terminal. */
 export function complain(error: unknown): { readonly line: string; readonly exitCode: number } {
   const exitCode = error instanceof Complaint ? error.exitCode : FAILED;
-  return { line: `slotcast: ${textOf(error).replace(/\s*[\r\n]+\s*/g, ' ')}`, exitCode };
+  return { line: `slotcast: ${harmless(textOf(error).replace(/\s*[\r\n]+\s*/g, ' '))}`, exitCode };
 }
 
 function textOf(error: unknown): string {

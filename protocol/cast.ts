@@ -68,7 +68,7 @@ export const castMethods = {
     needs: 'nothing',
     params: oneCast,
     result: castInfo.extend({
-      markers: z.array(marker),
+      markers: z.array(marker).describe('the first 50,000'),
       idle: z
         .array(z.tuple([castTime, castTime]))
         .describe('pauses of 2 s and more without output, in seconds; the longest 10,000'),

@@ -30,6 +30,7 @@ import type { Handlers } from './methods/context.ts';
 import { execHandlers } from './methods/exec.ts';
 import { fileHandlers } from './methods/file.ts';
 import { Followers } from './methods/follow.ts';
+import { Lane } from './methods/lane.ts';
 import { serverHandlers } from './methods/server.ts';
 import { slotHandlers } from './methods/slot.ts';
 import { terminalHandlers } from './methods/terminal.ts';
@@ -190,6 +191,7 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
     failed: (slot, error) => log.error({ slot: slot.name, err: error }, 'slot failed'),
   });
   const library = new Library({ dir: castDirectory(config.dataDir), live: (cast) => liveCast(pool, keeper, cast) });
+  const lane = new Lane();
   const followers = new Followers(sandboxed);
   const handlers: Handlers = {
     ...serverHandlers({ version, capabilities: () => keeper.capabilities(), limits: keeper.limits }),
@@ -197,7 +199,7 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
     ...execHandlers({ pool, followers, sandboxed }),
     ...terminalHandlers(pool),
     ...watchHandlers(pool),
-    ...castHandlers(library, pool),
+    ...castHandlers({ library, pool, lane }),
     ...fileHandlers(pool),
   };
   const gate = new Gate({ tokens, origins: { allowed: [config.host, ...config.allowHost] } });
@@ -234,7 +236,7 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
         draining: () => draining,
       }),
       metricsRoute(metrics, gate),
-      castRoutes({ gate, library }),
+      castRoutes({ gate, library, lane }),
       fileRoutes({ gate, workspace: (slot) => pool.get(slot).workspace }),
       sessionRoutes({ gate, tokens, tickets }),
       tokenRoutes({ gate, tokens, library }),

@@ -147,6 +147,16 @@ export class Tokens {
     return admission;
   }
 
+  /** Whether it is one that was minted here: with a signature of 256 bits, which nobody guesses. */
+  async isSigned(token: string): Promise<boolean> {
+    try {
+      await this.#read(token);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   /** Ends a token by its name, and with it whatever it or a session made from it holds open. */
   async revoke(id: string, expiresAtMs: number | null = null): Promise<void> {
     await this.#revocations.add(id, expiresAtMs);

@@ -59,8 +59,10 @@ export class Catalog {
   /** Newest first; what is no readable cast is left out. */
   async list(filter: CastFilter): Promise<CastInfo[]> {
     const entries = await this.#entries();
-    const after = filter.before === undefined ? 0 : entries.findIndex(({ cast }) => cast === filter.before) + 1;
-    const wanted = entries.slice(after).filter((entry) => matches(entry, filter));
+    // Where the page before ended is looked for among the slot's own alone: the others' places are none of its viewers' business.
+    const seen = entries.filter((entry) => isOf(entry, filter));
+    const after = filter.before === undefined ? 0 : seen.findIndex(({ cast }) => cast === filter.before) + 1;
+    const wanted = seen.slice(after).filter((entry) => matches(entry, filter));
     const words = wordsOf(filter.search ?? '');
     const found = words.length === 0 ? wanted.slice(0, filter.limit) : await this.#search(wanted, words, filter.limit);
     const infos = new Map<string, CastInfo>();
@@ -209,10 +211,13 @@ function namesOf(files: readonly string[], ending: string): Set<string> {
   return new Set(names.filter((name) => castId.safeParse(name).success));
 }
 
-function matches({ cast, summary: { header }, startedAt }: Entry, filter: CastFilter): boolean {
-  const { slot, label, from, to } = filter;
-  if (filter.cast !== undefined && filter.cast !== cast) return false;
-  if (slot !== undefined && header.slotcast?.slot !== slot) return false;
+/** By cast and slot, to which a credential may be bound. */
+const isOf = ({ cast, summary: { header } }: Entry, filter: CastFilter): boolean =>
+  (filter.cast === undefined || filter.cast === cast) &&
+  (filter.slot === undefined || header.slotcast?.slot === filter.slot);
+
+function matches({ summary: { header }, startedAt }: Entry, filter: CastFilter): boolean {
+  const { label, from, to } = filter;
   if (startedAt < (from ?? Number.NEGATIVE_INFINITY) || startedAt >= (to ?? Number.POSITIVE_INFINITY)) return false;
   return label === undefined || header.slotcast?.label === label;
 }

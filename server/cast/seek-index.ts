@@ -1,7 +1,8 @@
 // Where a cast can be entered, its markers, and its end: made in one pass over the file, which may still grow.
-// It holds a few numbers for each quarter of a megabyte and the pauses, never frames.
+// It holds a few numbers for each quarter of a megabyte, the pauses and the first markers, never frames.
 import type { FileHandle } from 'node:fs/promises';
 import { CastError, type CastHeader, type CastItem, type CastSeal } from '../../protocol/asciicast.ts';
+import { parseLabel } from '../../protocol/command-mark.ts';
 import { Fault } from '../../protocol/fault.ts';
 import { type FrameCode, frameCodes, type NumberedFrame } from '../../protocol/frame.ts';
 import { Idle } from './idle.ts';
@@ -12,6 +13,9 @@ import { Tally } from './tally.ts';
 const KEYFRAME_MS = 30_000;
 /** … and each so many characters of output, so that a seek parses a few milliseconds' worth in a fast one. */
 const KEYFRAME_CHARS = 256 * 1024;
+
+/** A reply of some megabytes: two weeks of a command a minute. */
+const MAX_MARKS = 50_000;
 
 /** A place before an `o` or `r` frame that comes later than every frame before it. */
 export interface Keyframe extends Place {
@@ -42,7 +46,10 @@ export class SeekIndex {
   header: CastHeader | null = null;
   seal: CastSeal | null = null;
   readonly keyframes: Keyframe[] = [];
+  /** The first MAX_MARKS, and how the commands among them ended. */
   readonly marks: Mark[] = [];
+  /** Commands among the marks that have not ended so far: no more than may run at once. */
+  readonly #open = new Set<string>();
   idle = new Idle();
   tally = new Tally();
   end: Reached = { ...START, cols: 0, rows: 0, chars: 0 };
@@ -107,6 +114,7 @@ export class SeekIndex {
     this.seal = null;
     this.keyframes.length = 0;
     this.marks.length = 0;
+    this.#open.clear();
     this.idle = new Idle();
     this.tally = new Tally();
     this.end = { ...START, cols: 0, rows: 0, chars: 0 };
@@ -127,6 +135,15 @@ export class SeekIndex {
     this.keyframes.push({ ...START, offset, startMs: 0, cols, rows });
   }
 
+  /** A lease can make ten thousand of them a second; whoever looks at its recording gets them in one reply. */
+  #mark(mark: Mark): void {
+    const said = parseLabel(mark.label);
+    const isKept = this.marks.length < MAX_MARKS;
+    const endsKept = said?.kind === 'end' && this.#open.delete(said.process);
+    if (isKept && said?.kind === 'start') this.#open.add(said.process);
+    if (isKept || endsKept) this.marks.push(mark);
+  }
+
   #event(event: CastItem & { kind: 'event' }): void {
     const { timeMs, seq, code, data } = event;
     const { end } = this;
@@ -139,8 +156,8 @@ export class SeekIndex {
     }
     if (code === 'o') this.idle.output(timeMs);
     if (code === 'm') {
-      this.marks.push({ timeMs, seq, label: data });
       this.tally.take(data);
+      this.#mark({ timeMs, seq, label: data });
     }
     const size = code === 'r' ? sizeOf(data) : null;
     const chars = this.end.chars + (code === 'o' ? data.length : 0);

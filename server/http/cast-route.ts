@@ -7,6 +7,7 @@ import type { Gate } from '../auth/gate.ts';
 import { narrowed, requireSlot, requireVisible } from '../auth/scope.ts';
 import { type ExportFormat, exportFormats } from '../cast/export.ts';
 import type { Library } from '../cast/library.ts';
+import type { Lane } from '../methods/lane.ts';
 import { type HttpContext, type HttpEnv, needs } from './env.ts';
 import { partHeaders, partOf } from './range.ts';
 import { askedBy, downloadHeaders, streamReply } from './stream-reply.ts';
@@ -14,36 +15,43 @@ import { askedBy, downloadHeaders, streamReply } from './stream-reply.ts';
 export interface CastRouteOptions {
   readonly gate: Gate;
   readonly library: Pick<Library, 'list' | 'slotOf' | 'export' | 'segmentIndex' | 'segment'>;
+  /** The turns of what is costly: the same as for calls. */
+  readonly lane: Lane;
 }
 
-export function castRoutes({ gate, library }: CastRouteOptions): Hono<HttpEnv> {
+export function castRoutes({ gate, library, lane }: CastRouteOptions): Hono<HttpEnv> {
   const app = new Hono<HttpEnv>();
+  const inTurn = <T>(c: HttpContext, work: () => Promise<T>): Promise<T> =>
+    lane.run(c.get('admission').id, async () => {
+      if (c.req.raw.signal.aborted) throw new Fault('CANCELLED');
+      return await work();
+    });
   app.use('/casts', needs(gate, 'viewer'));
   app.use('/casts/*', needs(gate, 'viewer'));
 
   app.get('/casts', async (c) => {
     const filter = filterOf(c);
     if (filter.slot !== undefined) requireSlot(c.get('admission'), filter.slot);
-    return c.json({ casts: await library.list(narrowed(c.get('admission'), filter)) });
+    return c.json({ casts: await inTurn(c, () => library.list(narrowed(c.get('admission'), filter))) });
   });
 
   app.get('/casts/:file{[^/]+\\.cast}', async (c) => {
     const cast = c.req.param('file').slice(0, -'.cast'.length);
     await requireVisible(library, cast, c.get('admission'));
-    return await download(c, library, { cast, format: formatOf(c) });
+    return await download(c, { library, lane }, { cast, format: formatOf(c) });
   });
 
   app.get('/casts/:cast/index.json', async (c) => {
     const cast = c.req.param('cast');
     await requireVisible(library, cast, c.get('admission'));
-    return c.json(await library.segmentIndex(cast, untilOf(c)));
+    return c.json(await inTurn(c, () => library.segmentIndex(cast, untilOf(c))));
   });
 
   app.get('/casts/:cast/:segment{segment-\\d{1,9}\\.json}', async (c) => {
     const cast = c.req.param('cast');
     await requireVisible(library, cast, c.get('admission'));
     const number = Number(/\d+/.exec(c.req.param('segment'))?.[0]);
-    return c.json(await library.segment(cast, number, untilOf(c)));
+    return c.json(await inTurn(c, () => library.segment(cast, number, untilOf(c))));
   });
 
   return app;
@@ -51,13 +59,17 @@ export function castRoutes({ gate, library }: CastRouteOptions): Hono<HttpEnv> {
 
 async function download(
   c: HttpContext,
-  library: CastRouteOptions['library'],
+  { library, lane }: Pick<CastRouteOptions, 'library' | 'lane'>,
   { cast, format }: { readonly cast: string; readonly format: ExportFormat },
 ): Promise<Response> {
   const found = await library.export(cast, format);
   const headers = downloadHeaders(found.contentType, format === 'txt' ? `${cast}.txt` : `${cast}.cast`);
   const { bytes } = found;
-  if (bytes === null) return streamReply(c, { status: 200, headers, stream: bytesOf(found.stream()) });
+  if (bytes === null) {
+    // Converted as it is read, each piece in turn.
+    const pieces = lane.pieces(c.get('admission').id, found.stream());
+    return streamReply(c, { status: 200, headers, stream: bytesOf(pieces) });
+  }
   // A recording only grows, so its size tells its content.
   const facts = { size: bytes, etag: `"${cast}-${bytes}"` };
   const part = partOf(askedBy(c), facts);

@@ -12,6 +12,7 @@ import { type Clock, systemClock } from './clock.ts';
 import { DEFAULT_DISK_LIMITS, type DiskLimits, DiskWatch } from './disk-watch.ts';
 import { FrameLog } from './frame-log.ts';
 import type { Keeper, KeptProcess, KeptTerminal, LogSpec, ProcessOrder, SlotPlace, TerminalSpec } from './keeper.ts';
+import { OutputBudget } from './output.ts';
 import { emptyPlace, preparePlace } from './place.ts';
 import { startProcess } from './process.ts';
 import { startTerminal } from './pty.ts';
@@ -24,6 +25,8 @@ import { terminalCommand } from './sandbox/terminal-command.ts';
 
 /** Recordings hold whatever agents printed: for the gateway's own user alone. */
 const CASTS_MODE = 0o700;
+/** Output that the running commands of a slot keep, beyond a megabyte of each stream: all that two may ask for. */
+const SLOT_OUTPUT_BYTES = 256 * 1024 * 1024;
 
 /** Where what goes wrong without a caller is told: a recording that can't be written or recovered. */
 export interface KeeperLog {
@@ -67,6 +70,8 @@ export class LocalKeeper implements Keeper {
   readonly #clock: Clock;
   readonly #logs = new Map<string, OpenLog>();
   readonly #children = new Set<Killable>();
+  /** By slot. */
+  readonly #budgets = new Map<string, OutputBudget>();
   readonly #starting = new Set<Promise<unknown>>();
   readonly #disk: DiskWatch;
   /** By the name of the slot; only those in which something runs. */
@@ -170,7 +175,11 @@ export class LocalKeeper implements Keeper {
 
   async startProcess(spec: { place: SlotPlace; network: Network; order: ProcessOrder }): Promise<KeptProcess> {
     const policy = this.#policy;
-    return await this.#start(() => this.#grouped(spec.place, (group) => startProcess({ ...spec, policy, group })));
+    const budget = this.#budgets.get(spec.place.slot) ?? new OutputBudget(SLOT_OUTPUT_BYTES);
+    this.#budgets.set(spec.place.slot, budget);
+    return await this.#start(() =>
+      this.#grouped(spec.place, (group) => startProcess({ ...spec, policy, group, budget })),
+    );
   }
 
   async startTerminal(spec: TerminalSpec): Promise<KeptTerminal> {

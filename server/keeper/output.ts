@@ -3,11 +3,35 @@ import type { KeptOutput } from './keeper.ts';
 
 /** First size of a buffer: most commands print less. */
 const FIRST_BYTES = 4096;
+/** A buffer of this size is had in any case: half of what a command keeps of a stream when nothing is said. */
+const FREE_BYTES = 512 * 1024;
+
+/** The memory that several keepers may take together, beyond what each has in any case. */
+export class OutputBudget {
+  #leftBytes: number;
+
+  constructor(bytes: number) {
+    this.#leftBytes = bytes;
+  }
+
+  /** False when there is not so much left. */
+  take(bytes: number): boolean {
+    if (bytes > this.#leftBytes) return false;
+    this.#leftBytes -= bytes;
+    return true;
+  }
+
+  give(bytes: number): void {
+    this.#leftBytes += bytes;
+  }
+}
 
 export class OutputKeeper {
   total = 0;
-  readonly #headBytes: number;
-  readonly #tailBytes: number;
+  readonly #budget: OutputBudget | null;
+  #taken = 0;
+  #headBytes: number;
+  #tailBytes: number;
   #head: Buffer = Buffer.alloc(0);
   #headLength = 0;
   /** A ring once it has its full size; its oldest byte is at #tailStart. */
@@ -16,17 +40,21 @@ export class OutputKeeper {
   #tailLength = 0;
   #last: KeptOutput | null = null;
 
-  /** `maxBytes`: kept at most. */
-  constructor(maxBytes: number) {
+  /** `maxBytes`: kept at most; less when the budget does not have it. */
+  constructor(maxBytes: number, budget: OutputBudget | null = null) {
+    this.#budget = budget;
     this.#headBytes = Math.ceil(maxBytes / 2);
     this.#tailBytes = maxBytes - this.#headBytes;
   }
 
   append(data: Buffer): void {
     this.total += data.length;
-    const toHead = Math.min(data.length, this.#headBytes - this.#headLength);
+    const wanted = Math.min(data.length, this.#headBytes - this.#headLength);
+    if (wanted > 0) this.#head = this.#grown(this.#head, this.#headLength + wanted, this.#headBytes);
+    const toHead = Math.min(wanted, this.#head.length - this.#headLength);
+    // What does not get larger now stays as it is: what comes later belongs to the tail.
+    if (toHead < wanted) this.#headBytes = this.#head.length;
     if (toHead > 0) {
-      this.#head = grown(this.#head, this.#headLength + toHead, this.#headBytes);
       data.copy(this.#head, this.#headLength, 0, toHead);
       this.#headLength += toHead;
     }
@@ -44,12 +72,32 @@ export class OutputKeeper {
     return this.#last;
   }
 
+  /** Nothing is added any more: the budget is for others. */
+  end(): void {
+    this.#budget?.give(this.#taken);
+    this.#taken = 0;
+  }
+
+  /** Room for `needed` bytes, doubled each time, at most `limit`; less when the budget does not have it. */
+  #grown(buffer: Buffer, needed: number, limit: number): Buffer {
+    if (buffer.length >= needed) return buffer;
+    const size = Math.min(limit, Math.max(needed, buffer.length * 2, FIRST_BYTES));
+    const free = Math.min(size, Math.max(buffer.length, FREE_BYTES));
+    if (size > free && this.#budget !== null) {
+      if (!this.#budget.take(size - free)) return free > buffer.length ? resized(buffer, free) : buffer;
+      this.#taken += size - free;
+    }
+    return resized(buffer, size);
+  }
+
   #appendTail(given: Buffer): void {
-    const data = given.subarray(Math.max(0, given.length - this.#tailBytes));
     if (this.#tail.length < this.#tailBytes) {
       // Not yet a ring: it starts at 0.
-      this.#tail = grown(this.#tail, this.#tailLength + data.length, this.#tailBytes);
+      const needed = Math.min(this.#tailBytes, this.#tailLength + given.length);
+      this.#tail = this.#grown(this.#tail, needed, this.#tailBytes);
+      if (this.#tail.length < needed) this.#tailBytes = this.#tail.length;
     }
+    const data = given.subarray(Math.max(0, given.length - this.#tailBytes));
     const size = this.#tail.length;
     const end = (this.#tailStart + this.#tailLength) % size;
     const copied = data.copy(this.#tail, end);
@@ -60,10 +108,8 @@ export class OutputKeeper {
   }
 }
 
-/** Room for `needed` bytes, doubled each time, at most `limit`. */
-function grown(buffer: Buffer, needed: number, limit: number): Buffer {
-  if (buffer.length >= needed) return buffer;
-  const size = Math.min(limit, Math.max(needed, buffer.length * 2, FIRST_BYTES));
+/** A copy of that size. */
+function resized(buffer: Buffer, size: number): Buffer {
   const larger = Buffer.allocUnsafeSlow(size);
   buffer.copy(larger);
   return larger;

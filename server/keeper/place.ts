@@ -36,8 +36,7 @@ export async function preparePlace({ dataDir, slot, index, uidBase = UID_BASE }:
     identity,
   };
   await Promise.all([own(place.workspace, identity), own(place.tmp, identity)]);
-  await mkdir(place.spool, { recursive: true });
-  await chmod(place.spool, PASS_THROUGH);
+  await shareWith(place.spool, identity);
   return place;
 }
 
@@ -61,6 +60,13 @@ async function own(dir: string, identity: Identity | null): Promise<void> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
   if (identity !== null) await chown(dir, identity.uid, identity.gid);
   await chmod(dir, 0o700);
+}
+
+/** The gateway's own directory, through which the slot's user gets to what it knows the names of, and no other user of the host does: scripts may hold secrets. */
+async function shareWith(dir: string, identity: Identity | null): Promise<void> {
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  if (identity !== null) await chown(dir, process.getuid?.() ?? 0, identity.gid);
+  await chmod(dir, identity === null ? 0o700 : 0o710);
 }
 
 /** rm walks by descriptors: no depth is too deep, no link is followed. Deletes a tree that holds directories without permissions too. */

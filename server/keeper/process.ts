@@ -12,7 +12,7 @@ import type {
   StreamName,
   Subscription,
 } from './keeper.ts';
-import { OutputKeeper } from './output.ts';
+import { type OutputBudget, OutputKeeper } from './output.ts';
 import type { Strikes } from './sandbox/cgroup.ts';
 import { type Sandbox, type SandboxEnd, type SandboxSpec, startSandbox } from './sandbox/launch.ts';
 
@@ -25,12 +25,18 @@ const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
 /** A cold start takes some 10 ms; on a host so loaded that it takes this long the command wouldn't get anywhere. */
 const START_MS = 20_000;
 
+interface ProcessParts {
+  readonly order: ProcessOrder;
+  /** For the output that the slot's running commands keep. */
+  readonly budget?: OutputBudget;
+}
+
 /** Starts a command in its own sandbox. Rejects with SANDBOX_UNAVAILABLE when it could not be started; then nothing ran. */
-export async function startProcess(spec: SandboxSpec & { readonly order: ProcessOrder }): Promise<KeptProcess> {
+export async function startProcess(spec: SandboxSpec & ProcessParts): Promise<KeptProcess> {
   // Apart: an ended command is remembered with its sandbox, and the order may carry a large input.
-  const { order, ...place } = spec;
+  const { order, budget, ...place } = spec;
   const sandbox = startSandbox(place);
-  const process = new SandboxedProcess(sandbox, order);
+  const process = new SandboxedProcess(sandbox, order, budget);
   const tooLong = setTimeout(() => sandbox.destroy(), START_MS);
   try {
     await sandbox.running;
@@ -61,11 +67,12 @@ class SandboxedProcess implements KeptProcess {
   #dead = false;
   #inputOpen: boolean;
 
-  constructor(sandbox: Sandbox, order: ProcessOrder) {
+  constructor(sandbox: Sandbox, order: ProcessOrder, budget?: OutputBudget) {
     this.#sandbox = sandbox;
     // Not the whole order: its input may be large, and an ended command is remembered for long.
     this.#timeouts = { timeoutMs: order.timeoutMs, idleTimeoutMs: order.idleTimeoutMs };
-    this.#kept = { stdout: new OutputKeeper(order.maxOutputBytes), stderr: new OutputKeeper(order.maxOutputBytes) };
+    const kept = () => new OutputKeeper(order.maxOutputBytes, budget);
+    this.#kept = { stdout: kept(), stderr: kept() };
     this.#inputOpen = order.stdin === 'open';
     sandbox.stdin.once('close', () => {
       for (const closed of this.#writers) closed();
@@ -212,6 +219,8 @@ class SandboxedProcess implements KeptProcess {
     this.end = { ...ending(sandboxEnd, this.#stoppedBy), durationMs, ...this.#struck(sandboxEnd) };
     for (const follower of this.#followers) follower.flush();
     this.#followers.clear();
+    this.#kept.stdout.end();
+    this.#kept.stderr.end();
     return this.end;
   }
 }

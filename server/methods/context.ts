@@ -31,6 +31,8 @@ export interface Context {
   readonly peer: Peer;
   /** Aborted by $/cancelRequest and, for calls that mean nothing without their reply, by the end of the connection. */
   readonly signal: AbortSignal;
+  /** Resolves when the replies before have left, for one call after the other: awaited right before a large reply is made. */
+  readonly room?: () => Promise<void>;
 }
 
 export type Handlers = {

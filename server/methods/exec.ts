@@ -30,7 +30,7 @@ export function execHandlers({ pool, followers, sandboxed }: ExecMethodParts): E
   };
 
   return {
-    'exec.run': (call, { peer, signal: asked }) => {
+    'exec.run': (call, { peer, signal: asked, room }) => {
       boundSlot(pool, peer);
       const lease = boundLease(peer);
       const keyed = { key: call.key, method: 'exec.run', params: call, signal: asked };
@@ -38,6 +38,7 @@ export function execHandlers({ pool, followers, sandboxed }: ExecMethodParts): E
         const command = await begin(lease, call, false);
         if (call.stream) followers.follow(peer, command);
         await endOrCancel(command, signal);
+        if (isLarge(command)) await room?.();
         const outcome = command.process.end?.outcome ?? 'lost';
         return { ...standing(command, sandboxed), outcome, ...withOutput(command, call.encoding) };
       });
@@ -77,11 +78,20 @@ export function execHandlers({ pool, followers, sandboxed }: ExecMethodParts): E
     'exec.wait': async (call, context) => {
       const command = boundLease(context.peer).commands.get(call.process);
       await endOrTimeout(command, call.timeoutMs, context);
+      if (isLarge(command)) await context.room?.();
       return { ...standing(command, sandboxed), ...withOutput(command, call.encoding) };
     },
 
     'exec.list': async (_call, { peer }) => ({ processes: boundLease(peer).commands.list() }),
   };
+}
+
+/** Replies above this are made one after the other: a hundred waits for one command would hold its output a hundred times. */
+const LARGE_BYTES = 1024 * 1024;
+
+function isLarge({ process }: Command): boolean {
+  const kept = [process.output('stdout'), process.output('stderr')];
+  return kept.reduce((sum, { head, tail }) => sum + head.length + tail.length, 0) > LARGE_BYTES;
 }
 
 function orderOf(call: Call<'exec.run'>): ProcessOrder {

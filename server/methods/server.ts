@@ -10,6 +10,8 @@ export interface ServerFacts {
 }
 
 export function serverHandlers(facts: ServerFacts): Pick<Handlers, 'server.info' | 'rpc.discover'> {
+  /** Made once: that takes longer than most calls. */
+  let interfaceOf: ReturnType<typeof openRpc> | null = null;
   return {
     'server.info': async () => ({
       name: 'slotcast',
@@ -18,6 +20,9 @@ export function serverHandlers(facts: ServerFacts): Pick<Handlers, 'server.info'
       capabilities: { ...facts.capabilities() },
       limits: { ...facts.limits },
     }),
-    'rpc.discover': async () => openRpc(facts.version),
+    'rpc.discover': async () => {
+      interfaceOf ??= openRpc(facts.version);
+      return interfaceOf;
+    },
   };
 }

@@ -4,10 +4,13 @@ import type { Pool } from '../slot/pool.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { boundLease, boundSlot } from './bound.ts';
 import type { Handlers, Peer } from './context.ts';
+import { Lane } from './lane.ts';
 
 type TerminalHandlers = Pick<Handlers, Extract<keyof Handlers, `terminal.${string}`>>;
 
 export function terminalHandlers(pool: Pool): TerminalHandlers {
+  /** A large screen takes some hundredths of a second to read: in turn among the slots. */
+  const screens = new Lane();
   const terminalOf = (peer: Peer): Terminal => {
     boundSlot(pool, peer);
     return boundLease(peer).terminal;
@@ -28,7 +31,10 @@ export function terminalHandlers(pool: Pool): TerminalHandlers {
       return {};
     },
     'terminal.resize': (call, { peer }) => terminalOf(peer).resize(call),
-    'terminal.capture': (call, { peer }) => terminalOf(peer).capture(call),
+    'terminal.capture': (call, { peer }) => {
+      const { name } = boundSlot(pool, peer);
+      return screens.run(name, () => terminalOf(peer).capture(call));
+    },
     'terminal.wait': (call, { peer, signal }) => terminalOf(peer).wait(call, signal),
     'terminal.stop': (_call, { peer }) => terminalOf(peer).stop(),
   };

@@ -64,6 +64,7 @@ export class Connection implements Peer {
   #closed = false;
   #replies: Promise<void> = Promise.resolve();
   #waitingReplies = 0;
+  #large: Promise<void> = Promise.resolve();
   /** Bytes of the calls that have no reply yet. */
   #heldBytes = 0;
 
@@ -195,7 +196,7 @@ export class Connection implements Peer {
     const flight: Flight = { method, abort: new AbortController() };
     this.#flights.add(flight);
     if (id !== null) this.#flightOf.set(id, flight);
-    const context: Context = { peer: this, signal: flight.abort.signal };
+    const context: Context = { peer: this, signal: flight.abort.signal, room: () => this.#roomForLarge() };
     try {
       const result = await this.#dispatcher.dispatch(method, params, context);
       if (id !== null && !this.#outbox.hasRoom) await this.#room();
@@ -214,6 +215,15 @@ export class Connection implements Peer {
     this.#replies = turn;
     await turn;
     if (--this.#waitingReplies === 0) this.#intake.goOn('replies');
+  }
+
+  /** One for each turn of the event loop: by then the reply before has been sent, and counts. */
+  #roomForLarge(): Promise<void> {
+    this.#large = this.#large.then(async () => {
+      await new Promise((resolve) => setImmediate(resolve));
+      await this.#outbox.ready();
+    });
+    return this.#large;
   }
 
   /** Who waits for it goes on in the order of coming, and nobody who comes meanwhile overtakes. */

@@ -37,6 +37,8 @@ const MAX_SIZE = 1000;
 /** xterm's own least. */
 const MIN_SIZE = 2;
 const MAX_TITLE_CHARS = 500;
+/** Read at once: a tenth of a second when a program has given each its own colours. 1,000 lines of history fit at up to 150 columns. */
+const MAX_CELLS = 160_000;
 /** Mouse encodings that xterm knows nothing of but viewers may. */
 const FOREIGN_MODES: ReadonlySet<number> = new Set([1005, 1015]);
 /** What the viewer's default theme shows, for programs that choose colours by the background. */
@@ -132,7 +134,8 @@ export class Emulator {
 
   /** ANSI text that brings a fresh terminal of this size into this state; lines of history end up in its scrollback. */
   snapshot(history = 0): string {
-    const drawn = redraw(this.#terminal, { title: this.#title, modes: this.#foreignModes, history });
+    const lines = this.#affordable(history);
+    const drawn = redraw(this.#terminal, { title: this.#title, modes: this.#foreignModes, history: lines });
     return drawn + this.#unfinished.text;
   }
 
@@ -169,10 +172,15 @@ export class Emulator {
     this.#terminal.dispose();
   }
 
+  /** Lines of history that fit beside the screen into what is read at once. */
+  #affordable(history: number): number {
+    return Math.min(history, Math.max(0, Math.floor(MAX_CELLS / this.cols) - this.rows));
+  }
+
   #lines(history: number, line: (buffer: IBuffer, row: number) => string): string {
     const { active } = this.#terminal.buffer;
     const lines: string[] = [];
-    for (let row = Math.max(0, active.baseY - history); row < active.baseY + this.rows; row++) {
+    for (let row = Math.max(0, active.baseY - this.#affordable(history)); row < active.baseY + this.rows; row++) {
       lines.push(line(active, row));
     }
     while (lines.at(-1) === '') lines.pop();

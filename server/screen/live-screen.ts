@@ -66,6 +66,8 @@ export class LiveScreen {
   #emulator: Emulator | null = null;
   #checkpoint: Checkpoint;
   #state: ScreenState | null = null;
+  /** The screen as text, for however many wait for something on it. */
+  #plain: TerminalCapture | null = null;
   #current: NumberedFrame | null = null;
   #waiters: Waiter[] = [];
   #holds = 0;
@@ -117,9 +119,13 @@ export class LiveScreen {
   /** The screen for an agent, with up to `history` lines above it (at most SCROLLBACK_LINES are there). */
   async capture(ask: { history: number; format: 'text' | 'ansi' }): Promise<TerminalCapture> {
     const emulator = await this.#caughtUp();
+    const isPlain = ask.format === 'text' && ask.history === 0;
+    if (isPlain && this.#plain?.seq === this.#seq) return this.#plain;
     const { cols, rows, cursor, title, modes } = emulator;
     const text = ask.format === 'ansi' ? emulator.ansi(ask.history) : emulator.text(ask.history);
-    return { text, cols, rows, cursor, title, alternateScreen: modes.alternateScreen, seq: this.#seq };
+    const capture = { text, cols, rows, cursor, title, alternateScreen: modes.alternateScreen, seq: this.#seq };
+    if (isPlain) this.#plain = capture;
+    return capture;
   }
 
   async modes(): Promise<ScreenModes> {
@@ -257,6 +263,7 @@ export class LiveScreen {
     this.#emulator = null;
     this.#checkpoint = { cols, rows, ansi: '' };
     this.#state = null;
+    this.#plain = null;
     this.#seq = lastSeq;
     this.#timeMs = lastTimeMs;
   }
@@ -303,6 +310,7 @@ export class LiveScreen {
     const { cols, rows } = emulator;
     this.#checkpoint = { cols, rows, ansi: emulator.snapshot(SCROLLBACK_LINES) };
     this.#state = null;
+    this.#plain = null;
     this.#emulator = null;
     emulator.close();
   }

@@ -193,8 +193,9 @@ export function coloredLine(buffer: IBuffer, row: number, cols: number): string 
   let out = '';
   let blanks = '';
   let style = '0';
+  const shared = buffer.getNullCell() as unknown as Cell;
   for (let col = 0; col < cols; col++) {
-    const cell = cellAt(buffer, row, col);
+    const cell = cellAt(buffer, row, col, shared);
     if (cell === undefined || cell.getWidth() === 0) continue;
     const chars = cell.getChars();
     const background = backgroundOf(cell);

@@ -5,7 +5,7 @@ import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { displayText } from './display.ts';
 
-/** Readable for the slot's user, who may not be the gateway's; writable for the gateway alone. */
+/** Readable for the slot's user, who may not be the gateway's, by way of a directory that other users can't enter; writable for the gateway alone. */
 const MODE = 0o644;
 /** Written at once, in a tenth of a millisecond; by way of the thread pool it takes ten times that, more than bash needs for the command. */
 const SMALL_CHARS = 64 * 1024;

@@ -36,6 +36,8 @@ const SOFT_RESET = '\x1b[!p\x1b[?9;1000;1002;1003;1004;1005;1006;1015;2004l\r\n'
 const ID_BYTES = 6;
 /** Waits for a regular expression at once: each takes a thread and some megabytes. */
 const MAX_PATTERNS = 8;
+/** Waits at once: each looks at the whole screen whenever that has changed. */
+const MAX_WAITS = 64;
 
 /** Each new size is a frame, and the program in the terminal draws its screen anew: as often as one can see. */
 const RESIZE_MS = 50;
@@ -67,6 +69,7 @@ export class Terminal {
   /** What has to be done before a shell may start. */
   #held: Promise<unknown> | null = null;
   #patterns = 0;
+  #waits = 0;
 
   constructor(options: TerminalOptions) {
     this.#options = options;
@@ -147,17 +150,19 @@ export class Terminal {
 
   /** Faults TERMINAL_ENDED, CANCELLED. */
   async wait(call: Call<'terminal.wait'>, signal: AbortSignal): Promise<Result<'terminal.wait'>> {
-    const shell = await this.#ready();
-    const { log, screen } = this.#options;
-    if (call.regex === undefined) return await wait({ shell, log, screen }, call, signal);
-    if (this.#patterns >= MAX_PATTERNS) {
-      throw new Fault('RATE_LIMITED', `${MAX_PATTERNS} waits for a regex run in this slot. Wait for one to end.`);
+    const isPattern = call.regex !== undefined;
+    if (this.#waits >= MAX_WAITS || (isPattern && this.#patterns >= MAX_PATTERNS)) {
+      const most = isPattern ? `${MAX_PATTERNS} waits for a regex` : `${MAX_WAITS} waits`;
+      throw new Fault('RATE_LIMITED', `${most} run in this slot. Wait for one to end.`);
     }
-    this.#patterns++;
+    this.#waits++;
+    if (isPattern) this.#patterns++;
     try {
-      return await wait({ shell, log, screen }, call, signal);
+      const { log, screen } = this.#options;
+      return await wait({ shell: await this.#ready(), log, screen }, call, signal);
     } finally {
-      this.#patterns--;
+      this.#waits--;
+      if (isPattern) this.#patterns--;
     }
   }
 

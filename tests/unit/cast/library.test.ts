@@ -20,6 +20,9 @@ test('casts are listed newest first, by slot and label, in pages', async () => {
   expect(await list({ slot: 'slot_1' })).toEqual(['cast_b', 'cast_c']);
   expect(await list({ label: 'ci', limit: 1 })).toEqual(['cast_b']);
   expect(await list({ before: 'cast_b' })).toEqual(['cast_c']);
+  // A recording of another slot says nothing, not even that it is there and when it began.
+  expect(await list({ slot: 'slot_1', before: 'cast_a' })).toEqual(await list({ slot: 'slot_1', before: 'cast_none' }));
+  expect(await list({ cast: 'cast_c', before: 'cast_b' })).toEqual(['cast_c']);
   const [newest] = await library.list({ limit: 1 });
   expect(newest).toEqual({
     cast: 'cast_a',
@@ -202,4 +205,20 @@ test('a cast that was cut after it was indexed is read anew', async () => {
   await library.seek('cast_cut', 100);
   await truncate(path, 400);
   expect((await library.seek('cast_cut', 100)).seq).toBeLessThan(10);
+});
+
+test('of a recording with very many markers the first are told, with how their commands ended, and all commands are counted', async () => {
+  const { library, put } = await shelf();
+  const events: Event[] = [[0, 'm', 'p1 $ long']];
+  for (let number = 2; number <= 40_000; number++) {
+    events.push([number, 'm', `p${number} $ true`], [number, 'm', `p${number} exited 0 1ms`]);
+  }
+  events.push([50_000, 'm', 'p1 exited 3 50000ms'], [50_000, 'm', 'the last']);
+  await put({ cast: 'cast_many' }, events);
+  const { markers, commands, failed } = await library.info('cast_many');
+  expect([commands, failed]).toEqual([40_000, 1]);
+  // Half of the markers are ends, which stand with their beginnings.
+  expect(markers).toHaveLength(25_001);
+  expect(markers[0]).toMatchObject({ process: 'p1', outcome: 'exited', exitCode: 3 });
+  expect(markers.at(-1)).toMatchObject({ process: 'p25001', outcome: 'exited', exitCode: 0 });
 });

@@ -22,6 +22,7 @@ import { Metrics, metricsRoute } from '../../../server/http/metrics.ts';
 import { pageRoutes, readPageFiles } from '../../../server/http/page-route.ts';
 import { sessionRoutes } from '../../../server/http/session-route.ts';
 import { tokenRoutes } from '../../../server/http/token-route.ts';
+import { Lane } from '../../../server/methods/lane.ts';
 import type { Endpoint } from '../../../server/rpc/endpoint.ts';
 import { Workspace } from '../../../server/workspace/workspace.ts';
 
@@ -104,7 +105,7 @@ export async function startSite(options: SiteOptions = {}): Promise<Site> {
       metricsRoute(metrics, gate),
       sessionRoutes({ gate, tokens: inUse, tickets }),
       tokenRoutes({ gate, tokens: inUse, library }),
-      castRoutes({ gate, library }),
+      castRoutes({ gate, library, lane: new Lane() }),
       fileRoutes({
         gate,
         workspace: (slot) => {

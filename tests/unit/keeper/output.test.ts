@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { OutputKeeper } from '../../../server/keeper/output.ts';
+import { OutputBudget, OutputKeeper } from '../../../server/keeper/output.ts';
 
 function keep(maxBytes: number, ...parts: string[]): { head: string; tail: string; total: number } {
   const keeper = new OutputKeeper(maxBytes);
@@ -44,5 +44,51 @@ test('for any pieces head and tail are the ends of the whole', () => {
       expect(tail.equals(whole.subarray(whole.length - tail.length))).toBe(true);
     }),
     { numRuns: 60 },
+  );
+});
+
+const MIB = 1024 * 1024;
+
+test('keepers that share a budget keep no more than it together, and each its head and its tail', () => {
+  const budget = new OutputBudget(4 * MIB);
+  const keepers = Array.from({ length: 8 }, () => new OutputKeeper(64 * MIB, budget));
+  const piece = Buffer.alloc(64 * 1024);
+  for (let count = 0; count < 64; count++) {
+    piece.fill(count);
+    for (const keeper of keepers) keeper.append(piece);
+  }
+  const kept = keepers.map((keeper) => keeper.kept());
+  const bytes = kept.reduce((sum, { head, tail }) => sum + head.length + tail.length, 0);
+  expect(bytes).toBeLessThanOrEqual(4 * MIB + 8 * MIB);
+  expect(kept.map(({ total }) => total)).toEqual(Array(8).fill(4 * MIB));
+  for (const { head, tail } of kept) expect([head[0], tail.at(-1)]).toEqual([0, 63]);
+});
+
+test('what a keeper took of a budget is there for others when it has ended', () => {
+  const budget = new OutputBudget(2 * MIB);
+  const flood = Buffer.alloc(4 * MIB, 'a');
+  const first = new OutputKeeper(3 * MIB, budget);
+  first.append(flood);
+  first.end();
+  const second = new OutputKeeper(3 * MIB, budget);
+  second.append(flood);
+  const { head, tail } = second.kept();
+  expect(head.length + tail.length).toBe(3 * MIB);
+});
+
+test('head and tail stay true to the stream when the budget runs out, however it is cut', () => {
+  const pieces = fc.array(fc.uint8Array({ minLength: 1, maxLength: 9000 }), { minLength: 1, maxLength: 300 });
+  fc.assert(
+    fc.property(pieces, fc.integer({ min: 0, max: MIB }), (parts, bytes) => {
+      const keeper = new OutputKeeper(8 * MIB, new OutputBudget(bytes));
+      for (const part of parts) keeper.append(Buffer.from(part));
+      const whole = Buffer.concat(parts);
+      const { head, tail, total } = keeper.kept();
+      expect(total).toBe(whole.length);
+      expect(head.equals(whole.subarray(0, head.length))).toBe(true);
+      expect(tail.equals(whole.subarray(whole.length - tail.length))).toBe(true);
+      expect(head.length + tail.length).toBeLessThanOrEqual(whole.length);
+    }),
+    { numRuns: 30 },
   );
 });

@@ -15,7 +15,7 @@ afterEach(() => rm(dataDir, { recursive: true, force: true }));
 
 const prepare = (slot = 'slot_3', index = 3) => preparePlace({ dataDir, slot, index });
 
-test('workspace and tmp belong to the slot alone, the spool to the gateway', async () => {
+test('workspace and tmp belong to the slot alone, the spool to the gateway, and no other user of the host gets into it', async () => {
   const place = await prepare();
   const uid = asRoot ? 210_003 : process.getuid?.();
   expect(place.identity?.uid ?? uid).toBe(uid);
@@ -24,7 +24,8 @@ test('workspace and tmp belong to the slot alone, the spool to the gateway', asy
     expect([mode & 0o777, owner]).toEqual([0o700, uid]);
   }
   const spool = await stat(place.spool);
-  expect([spool.mode & 0o777, spool.uid]).toEqual([0o711, process.getuid?.()]);
+  expect([spool.mode & 0o777, spool.uid]).toEqual([asRoot ? 0o710 : 0o700, process.getuid?.()]);
+  if (asRoot) expect(spool.gid).toBe(place.identity?.gid);
 });
 
 test('preparing again keeps what is there', async () => {
