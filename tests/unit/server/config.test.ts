@@ -36,6 +36,8 @@ test.each([
   [['--mount', 'relative:/x'], /--mount takes SRC:DST/],
   [['--mount', '/a:/b:rx'], /--mount takes SRC:DST/],
   [['--config', '/nowhere.json'], /config file \/nowhere.json cannot be read/],
+  [['--max-memory', 'much'], /--max-memory takes size, not "much" \(give a size such as 512M/],
+  [['--max-file-size', '1K'], /--max-file-size takes size/],
   [['--http-api', 'open', '--host', '0.0.0.0'], '--http-api open is for loopback addresses only'],
   [['--http-api', 'open', '--network', 'host'], 'would let every command drive every slot'],
 ])('bad options %j are refused in one line', (argv, message) => {
@@ -45,6 +47,16 @@ test.each([
   } catch (error) {
     expect((error as Error).message).not.toContain('\n');
   }
+});
+
+test.each([
+  ['512M', 512 * 1024 ** 2],
+  ['4GiB', 4 * 1024 ** 3],
+  ['1.5k', 1536],
+  ['1048576', 1_048_576],
+  ['0', 0],
+])('a size of %s is %i bytes', (text, bytes) => {
+  expect(read(['--max-memory', text]).maxMemory).toBe(bytes);
 });
 
 test('mounts are read with and without ro', () => {

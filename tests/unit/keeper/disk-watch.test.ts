@@ -1,0 +1,94 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type DiskLimits, DiskWatch } from '../../../server/keeper/disk-watch.ts';
+import type { SlotPlace } from '../../../server/keeper/keeper.ts';
+
+const MIB = 1024 ** 2;
+let dataDir: string;
+let place: SlotPlace;
+const watches: DiskWatch[] = [];
+
+beforeEach(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), 'slotcast-disk-'));
+  place = {
+    slot: 'slot_0',
+    workspace: join(dataDir, 'workspace'),
+    tmp: join(dataDir, 'tmp'),
+    spool: join(dataDir, 'spool'),
+    identity: null,
+  };
+  for (const directory of [place.workspace, place.tmp]) await mkdir(directory);
+});
+afterEach(async () => {
+  for (const watch of watches.splice(0)) watch.close();
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+function opened(limits: Partial<DiskLimits>): DiskWatch {
+  const watch = new DiskWatch(dataDir, { diskBytes: 0, files: 0, minFreeBytes: 0, ...limits });
+  watches.push(watch);
+  return watch;
+}
+
+const fill = async (directory: string, name: string, bytes: number) =>
+  await writeFile(join(directory, name), Buffer.alloc(bytes, 'x'));
+
+test('what running commands write is noticed, and told in words', async () => {
+  const watch = opened({ diskBytes: 100 * MIB });
+  const why = new Promise<string>((resolve) => watch.watch(place, null, resolve));
+  // The first look is at the empty slot.
+  expect(await watch.left(place)).toBe(100 * MIB);
+  await new Promise<void>((resolve) => setImmediate(resolve));
+  for (let part = 0; part < 8; part++) await fill(part % 2 ? place.tmp : place.workspace, `f${part}`, 20 * MIB);
+  expect(await why).toMatch(/^workspace and \/tmp hold 1[0-9.]+ MiB, and may hold 100 MiB$/);
+  await expect(watch.left(place)).rejects.toMatchObject({ fault: 'NO_SPACE' });
+});
+
+test('what was refused is measured anew, so that removing files helps at once', async () => {
+  const watch = opened({ diskBytes: MIB });
+  watch.added(place, 2 * MIB);
+  // Nothing is there: the count of what was added was wrong, and the walk is right.
+  expect(await watch.left(place)).toBeGreaterThan(MIB / 2);
+  await fill(place.workspace, 'large', 2 * MIB);
+  watch.added(place, 2 * MIB);
+  await expect(measuredAgain(() => watch.left(place), 'fails')).rejects.toMatchObject({ fault: 'NO_SPACE' });
+  await rm(join(place.workspace, 'large'));
+  expect(await measuredAgain(() => watch.left(place), 'works')).toBeGreaterThan(0);
+});
+
+/** Refusals within a quarter of a second share a walk. */
+async function measuredAgain<T>(ask: () => Promise<T>, wanted: 'works' | 'fails'): Promise<T> {
+  const deadline = performance.now() + 10_000;
+  for (;;) {
+    const asked = await ask().then(
+      (value) => ({ works: true, value: Promise.resolve(value) }),
+      (error: unknown) => ({ works: false, value: Promise.reject<T>(error) }),
+    );
+    asked.value.catch(() => undefined);
+    if (asked.works === (wanted === 'works') || performance.now() > deadline) return await asked.value;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+test('files are counted, whatever is in them', async () => {
+  const watch = opened({ files: 10 });
+  for (let name = 0; name < 12; name++) await fill(place.tmp, `f${name}`, 0);
+  for (let call = 0; call < 11; call++) watch.added(place, 0);
+  await expect(watch.left(place)).rejects.toThrow('hold 12 files, and may hold 10');
+});
+
+test('a slot that was emptied has all of its room', async () => {
+  const watch = opened({ diskBytes: MIB });
+  watch.added(place, 900 * 1024);
+  expect(await watch.left(place)).toBeLessThan(MIB / 2);
+  watch.emptied(place);
+  expect(await watch.left(place)).toBe(MIB);
+});
+
+test('file calls write nothing where too little is free, and commands still start', async () => {
+  const watch = opened({ minFreeBytes: Number.MAX_SAFE_INTEGER });
+  await expect(watch.leftToWrite(place)).rejects.toMatchObject({ fault: 'NO_SPACE' });
+  expect(await watch.left(place)).toBe(Number.POSITIVE_INFINITY);
+});
