@@ -3,8 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
+import WebSocket from 'ws';
 import { attack, attackOnce } from './attack.ts';
-import { target, targets } from './gateway.ts';
+import { TOKEN, target, targets } from './gateway.ts';
 
 /** The largest terminal, each cell in colours of its own: the most that a screen can cost. */
 const HOSTILE_SCREEN = `perl -e 'for (1..400) { print join("", map { sprintf("\\e[38;5;%d;4%dm%s", rand 256, rand 8, chr(33 + rand 90)) } 1..500), "\\r\\n" }'`;
@@ -121,16 +122,50 @@ describe('D, unread', () => {
       const gateway = await target('root');
       try {
         const slot = await gateway.slot();
-        const command = 'head -c 40000000 /dev/zero | tr "\\0" a; sleep 60';
+        const command = 'head -c 15000000 /dev/zero | tr "\\0" a; sleep 60';
         const running = await slot.exec.start({ command, timeoutMs: 0, maxOutputBytes: 64 * MIB });
-        await expect.poll(async () => (await slot.exec.list())[0]?.stdoutBytes, { timeout: 20_000 }).toBe(40_000_000);
+        await expect.poll(async () => (await slot.exec.list())[0]?.stdoutBytes, { timeout: 20_000 }).toBe(15_000_000);
         const other = await gateway.client();
         const waits = Array.from({ length: 100 }, () => running.wait({ timeoutMs: 0 }).catch(() => 'closed'));
         await Promise.race(waits);
         await other.server.info();
-        // All of them are 4 GB.
-        expect(gateway.memory()).toBeLessThan(1200 * MIB);
+        // All of them are 1.5 GB.
+        expect(gateway.memory()).toBeLessThan(700 * MIB);
       } finally {
+        await gateway.close();
+      }
+    },
+    60_000,
+  );
+
+  attackOnce(
+    'D63',
+    async () => {
+      const gateway = await target('root');
+      const unread = new WebSocket(`${gateway.url.replace('http', 'ws')}/ws?slot=slot_0`, ['slotcast.v1'], {
+        headers: { authorization: `Bearer ${TOKEN}` },
+      });
+      try {
+        await new Promise((resolve) => unread.once('open', resolve));
+        const call = (id: number, method: string, params: object): void =>
+          unread.send(JSON.stringify({ jsonrpc: '2.0', id, method, params }));
+        call(0, 'exec.run', { command: 'head -c 16000000 /dev/zero >large' });
+        await new Promise((resolve) => unread.once('message', resolve));
+        const before = gateway.memory();
+        unread.pause();
+        for (let id = 1; id <= 100; id++) call(id, 'file.read', { path: 'large', maxBytes: 16_000_000 });
+        const other = await gateway.client();
+        for (let round = 0; round < 20; round++) await other.server.info();
+        // All of them are 1.6 GB, and more as text.
+        expect(gateway.memory() - before).toBeLessThan(500 * MIB);
+        // The others have their turn when the first are read.
+        const last = new Promise((resolve) =>
+          unread.on('message', (data: Buffer) => data.subarray(0, 60).includes('"id":8,') && resolve(true)),
+        );
+        unread.resume();
+        await last;
+      } finally {
+        unread.terminate();
         await gateway.close();
       }
     },
