@@ -173,7 +173,7 @@ export const catalogue = {
   G07: row('a sandbox that is stopped (SIGSTOP)', 'its timeout and the release of its slot still end it'),
   G08: row('the gateway is stopped for longer than the grace time', 'leases and connections go on'),
   G09: row('damaged files in the data directory', 'they are left out or told of; everything else works'),
-  G10: row('10,000 recordings', 'start and list stay quick'),
+  G10: row('2,000 recordings', 'found, listed and searched, memory bounded'),
   G11: row('a data directory that can’t be written', 'one line that says so, and no start'),
 } as const satisfies Record<string, Row>;
 
