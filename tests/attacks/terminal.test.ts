@@ -237,7 +237,7 @@ describe('F: who looks', () => {
     for (const viewer of viewers) await until(viewer.protocol, () => viewer.text.includes('the end'));
     const late = await Promise.all(liveProtocols.map((protocol) => openLive(target, slot.name, protocol)));
     for (const viewer of [...viewers, ...late]) {
-      expect(viewer.text).toContain('the end');
+      await until(viewer.protocol, () => viewer.text.includes('the end'));
       expect(viewer.text, viewer.protocol).not.toMatch(/c3RvbGVu|c3Rv|bGVu/);
     }
     expect(watched).not.toMatch(/c3RvbGVu|c3Rv|bGVu/);
