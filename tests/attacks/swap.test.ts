@@ -17,7 +17,7 @@ const MINE = 'mine';
 /** Exchanges `d` with `l` and `f` with `g` in one step each, and makes anew what the file calls took away. Prints the number of swaps at the end. */
 const swapper = (outside: string, other: string): string => `
 use strict; my $swaps = 0; my @targets = ("${outside}", "${other}");
-sub put { open(my $f, ">", $_[0]) and print $f "${MINE}" }
+sub put { open(my $f, ">", $_[0]) or return; print $f "${MINE}" }
 sub make {
   my $to = $targets[$swaps % 2];
   unless (-d "d" || -d "l") { mkdir "d"; mkdir "d/sub" }
@@ -79,7 +79,10 @@ function acts(gateway: Target, { name, file, artifact }: Slot): Act[] {
 }
 
 async function contentOf(reply: Response): Promise<Buffer> {
-  const body = Buffer.from(await reply.arrayBuffer());
+  const body = await reply.arrayBuffer().then(Buffer.from, () => {
+    // A file that was cut while it was sent ends the connection.
+    throw new Fault('CANCELLED');
+  });
   if (reply.ok) return body;
   const { error } = JSON.parse(body.toString()) as { error: { data: { name: 'PATH_OUTSIDE' }; message: string } };
   throw new Fault(error.data.name, error.message);
@@ -99,7 +102,7 @@ describe('B', () => {
       const code = swapper(outside.dir, workspaceOf(gateway, neighbour.name));
       await slot.file.write({ path: 'swap.pl', data: code });
       const swapping = await slot.exec.start({ command: 'perl swap.pl' });
-      const output = swapping.output()[Symbol.asyncIterator]();
+      const output = swapping[Symbol.asyncIterator]();
       expect((await output.next()).value).toMatchObject({ data: 'ready\n' });
       const { done, refused } = await race(acts(gateway, slot));
       await swapping.signal('SIGTERM');
