@@ -89,6 +89,7 @@ export const catalogue = {
   C09: row('fill the disk by an archive', 'streamed with a cap; no temporary file'),
   C10: row('setuid bits, owners', 'mode without them, no owner named'),
   C11: row('HTML with a script', 'an attachment, nosniff, sandboxed'),
+  C12: row('links made by the terminal while an archive streams', 'none is followed'),
   D01: row('a fork bomb', 'EAGAIN inside; gateway and other slots answer'),
   D02: row('use up the processes of another slot', 'each slot counts for itself'),
   D03: row('use more memory than allowed', 'only that sandbox is hit; the reply says so'),
