@@ -132,9 +132,8 @@ describe('C', () => {
         await expect(limited).rejects.toThrow(/more than 10000 entries \(maxEntries\)/);
         const flat = slot.artifact.archive({ path: 'd1', format: 'zip', maxEntries: 10_000 });
         expect(await outcomeOf(flat)).toBe('TOO_LARGE');
-        const listed = await slot.file.list({ recursive: true, maxEntries: 100_000 });
-        expect([listed.entries.length, listed.truncated]).toEqual([100_000, true]);
-        await slot.file.remove({ path: 'd1', recursive: true });
+        const listed = await slot.file.list({ recursive: true, maxEntries: 30_000 });
+        expect([listed.entries.length, listed.truncated]).toEqual([30_000, true]);
         // A tenth of a second on a machine of its own; one that has other work gets more.
         expect(await pings.longestMs()).toBeLessThan(2000);
       });
