@@ -86,6 +86,7 @@ export const catalogue = {
   B26: row('absurd ranges', '206, 416 or the whole, as RFC 9110 says'),
   B27: row('leave a tree that resists being emptied', 'reset and release empty it, and nothing outside'),
   B28: row('make files while the slot is emptied', 'who makes them is dead before; none is left'),
+  B29: row('ask for large files many times at once', 'each is answered; memory bounded'),
   C01: row('a link to its own directory', 'ends, without following it'),
   C02: row('a tree of 200,000 files', 'stops at the limit and says so; the gateway answers meanwhile'),
   C03: row('2,000 levels', 'no overflow'),

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { describe, expect } from 'vitest';
-import type { Slot } from '../../client/index.ts';
+import { connect as connectClient, type Slot } from '../../client/index.ts';
 import { attack } from './attack.ts';
 import type { User } from './catalogue.ts';
 import { type Target, TOKEN, targets } from './gateway.ts';
@@ -222,5 +222,31 @@ describe('B', () => {
     }
     for (const range of ['bytes=0-', 'bytes=-1', 'bytes=0-0'])
       expect([range, (await get(range, 'empty')).status]).toEqual([range, 416]);
+  });
+
+  attack('B29', async (as) => {
+    const gateway = await of(as);
+    // Without checks of its own, so that replies are taken as fast as they come.
+    const client = await connectClient({ url: gateway.url, token: TOKEN });
+    const slot = await client.acquire();
+    await slot.exec.run({ command: 'head -c 12000000 /dev/urandom >large' });
+    const before = gateway.memory();
+    let most = before;
+    const looking = setInterval(() => {
+      most = Math.max(most, gateway.memory());
+    }, 20);
+    try {
+      const reads = Array.from({ length: 40 }, async () => {
+        const { bytes } = await slot.file.read({ path: 'large', encoding: 'base64', maxBytes: 16_000_000 });
+        return bytes;
+      });
+      expect(new Set(await Promise.all(reads))).toEqual(new Set([12_000_000]));
+    } finally {
+      clearInterval(looking);
+      await slot.release();
+      await client.close();
+    }
+    // All at once would be a gigabyte and more.
+    expect(most - before).toBeLessThan(700 * 1024 ** 2);
   });
 });
