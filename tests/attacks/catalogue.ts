@@ -64,6 +64,7 @@ export const catalogue = {
   A43: row("a multiplexer's socket", 'none is there'),
   A60: row('read the script that a terminal runs, as another user of the host', 'refused'),
   A61: row('plant a key in the data directory before the gateway starts there', 'it does not start, and says why'),
+  A44: row('bpf, perf events, userfaultfd, modules, kexec', 'EPERM'),
   B01: row('.. in a path', 'PATH_OUTSIDE; an escaped %2e is a name'),
   B02: row('absolute paths', 'only below /workspace; the others PATH_OUTSIDE'),
   B03: row('a link to a file of the host', 'refused'),
