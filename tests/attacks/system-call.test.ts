@@ -5,7 +5,7 @@ import { attack, attackOnce } from './attack.ts';
 import type { AttackId } from './catalogue.ts';
 import { targets } from './gateway.ts';
 
-const of = targets();
+const of = targets({ flags: ['--slots', '40'] });
 const isX64 = process.arch === 'x64';
 
 /** Name, number on x86_64 and on aarch64 (null: not there), arguments, and what it has to answer. */
@@ -69,9 +69,9 @@ const ROWS: Readonly<Partial<Record<AttackId, readonly Row[]>>> = {
 function script(rows: readonly Row[]): string {
   const calls = rows.flatMap(([name, x64, arm64, args]) => {
     const number = isX64 ? x64 : arm64;
-    return number === null ? [] : [`$! = 0; my $r = syscall(${[number, ...args].join(', ')}); tell("${name}", $r)`];
+    return number === null ? [] : [`$! = 0; my $r = syscall(${[number, ...args].join(', ')}); report("${name}", $r)`];
   });
-  return `use Errno; sub tell { my ($n, $r) = @_; my ($e) = grep { $!{$_} } "EPERM", "ENOSYS", "EAFNOSUPPORT"; print "$n ", $r >= 0 ? "done" : $e // ($!+0), "\\n" } ${calls.map((call) => `{ ${call} }`).join(' ')}`;
+  return `use Errno; sub report { my ($n, $r) = @_; my ($e) = grep { $!{$_} } "EPERM", "ENOSYS", "EAFNOSUPPORT"; print "$n ", $r >= 0 ? "done" : $e // ($!+0), "\\n" } ${calls.map((call) => `{ ${call} }`).join(' ')}`;
 }
 
 async function perl(slot: Slot, text: string): Promise<{ exec: string; terminal: string }> {
