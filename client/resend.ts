@@ -24,6 +24,7 @@ const repeatable: ReadonlySet<MethodName> = new Set<MethodName>([
   'cast.seek',
   'cast.read',
   'cast.output',
+  'cast.verify',
   'file.read',
   'file.list',
   'file.stat',
