@@ -1,12 +1,9 @@
 // What slots hold on the host's disk: measured while something runs in them, so that one that takes too much is stopped before the disk is full.
 // The kernel knows no quota for a directory; a measurement is a walk, so it is done only when the file system says that something grew.
-import { execFile } from 'node:child_process';
 import { stat, statfs } from 'node:fs/promises';
-import { promisify } from 'node:util';
 import { Fault } from '../../protocol/fault.ts';
+import { measureDisk, type Used } from './disk-measure.ts';
 import type { SlotPlace } from './keeper.ts';
-
-const run = promisify(execFile);
 
 /** A disk that writes 2 GB a second gets half a gigabyte further between two looks at its free space. */
 const LOOK_MS = 250;
@@ -18,10 +15,10 @@ const STALE_MS = 30_000;
 /** While too little is free: between two measurements of all, and what counts as growth between them. */
 const URGENT_MS = 1_000;
 const URGENT_BYTES = 16 * 1024 ** 2;
+/** Of the growth of the one that grew most: who grew by less goes on, and is looked at again. */
+const URGENT_SHARE = 4;
 /** Refused calls measure again, but not each of a hundred a second. */
 const FRESH_MS = 250;
-/** A walk over a million files takes some seconds. */
-const WALK_MS = 60_000;
 /** Walks at once: they are for the disk, not for the processor. */
 const WALKS = 2;
 
@@ -42,11 +39,6 @@ export const DEFAULT_DISK_LIMITS: DiskLimits = {
   // What a host needs to stay usable, and more than a fast disk takes in a second.
   minFreeBytes: 1024 ** 3,
 };
-
-interface Used {
-  readonly bytes: number;
-  readonly files: number;
-}
 
 /** One slot. */
 interface Account {
@@ -195,7 +187,7 @@ export class DiskWatch {
     if (excess !== null) this.#stop(account, 'quota', excess);
   }
 
-  /** Too little is free: who grows is stopped, and when nobody is seen to, everybody. */
+  /** Too little is free: who grows most is stopped, with those that grow nearly as fast, and when nobody is seen to grow, everybody. */
   async #relieve(free: Used): Promise<void> {
     if (performance.now() - this.#urgentMs < URGENT_MS) return;
     this.#urgentMs = performance.now();
@@ -208,7 +200,8 @@ export class DiskWatch {
         return { account, bytes: account.used.bytes + account.castBytes - total };
       }),
     );
-    const growing = grown.filter(({ bytes }) => bytes > URGENT_BYTES);
+    const most = Math.max(...grown.map(({ bytes }) => bytes), 0);
+    const growing = grown.filter(({ bytes }) => bytes > URGENT_BYTES && bytes >= most / URGENT_SHARE);
     for (const { account } of growing) this.#stop(account, 'reserve', LITTLE_FREE);
     // What is written to a file without a name shows in no walk.
     if (growing.length === 0 && lost > URGENT_BYTES)
@@ -249,9 +242,8 @@ export class DiskWatch {
     try {
       const free = await this.#free();
       const { place, cast } = account;
-      const [bytes, files, castBytes] = await Promise.all([
-        total(place, '--block-size=1'),
-        total(place, '--inodes'),
+      const [used, castBytes] = await Promise.all([
+        measureDisk(place),
         cast === null
           ? 0
           : stat(cast).then(
@@ -259,8 +251,7 @@ export class DiskWatch {
               () => 0,
             ),
       ]);
-      // Both directories count themselves.
-      account.used = { bytes: bytes ?? account.used.bytes, files: Math.max(0, (files ?? account.used.files) - 2) };
+      account.used = used ?? account.used;
       Object.assign(account, { added: NOTHING, freeThen: free, measuredMs: performance.now(), castBytes });
     } finally {
       this.#walks--;
@@ -287,17 +278,4 @@ const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
 function sizeOf(bytes: number): string {
   const power = Math.min(UNITS.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
   return `${Number((bytes / 1024 ** power).toFixed(1))} ${UNITS[power]}`;
-}
-
-/** What du counts in both directories; null when it could not. It follows no link and stays on the file system. What is hidden from this user is not counted. */
-async function total({ workspace, tmp }: SlotPlace, unit: string): Promise<number | null> {
-  const args = ['-n', '10', 'du', '-s', '-x', unit, '--', workspace, tmp];
-  const options = { env: { PATH: '/usr/bin:/bin', LC_ALL: 'C' }, timeout: WALK_MS, killSignal: 'SIGKILL' } as const;
-  // It ends with an error when a file vanishes meanwhile, and has counted the others.
-  const stdout = await run('nice', args, options).then(
-    (ended) => ended.stdout,
-    (error: { readonly stdout?: string }) => error.stdout ?? '',
-  );
-  const counts = [...stdout.matchAll(/^(\d+)\t/gm)].map(([, count]) => Number(count));
-  return counts.length === 0 ? null : counts.reduce((sum, count) => sum + count, 0);
 }

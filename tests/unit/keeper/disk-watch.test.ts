@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -91,4 +91,22 @@ test('file calls write nothing where too little is free, and commands still star
   const watch = opened({ minFreeBytes: Number.MAX_SAFE_INTEGER });
   await expect(watch.leftToWrite(place)).rejects.toMatchObject({ fault: 'NO_SPACE' });
   expect(await watch.left(place)).toBe(Number.POSITIVE_INFINITY);
+});
+
+test('where too little is free the one that grew most is stopped, and who grew a little goes on', async () => {
+  const { bavail, bsize } = await statfs(dataDir);
+  // Above what is free now and after: too little from the first look on.
+  const watch = opened({ minFreeBytes: bavail * bsize + 1024 ** 4 });
+  const other = { ...place, slot: 'slot_1', workspace: join(dataDir, 'other'), tmp: join(dataDir, 'other-tmp') };
+  for (const directory of [other.workspace, other.tmp]) await mkdir(directory);
+  await fill(place.workspace, 'much', 150 * MIB);
+  await fill(other.workspace, 'little', 20 * MIB);
+  const stopped: string[] = [];
+  const why = new Promise<string>((resolve) => {
+    watch.watch(other, null, () => stopped.push('other'));
+    watch.watch(place, null, resolve);
+  });
+  expect(await why).toBe("there is little space left on the host's disk");
+  await new Promise<void>((resolve) => setImmediate(resolve));
+  expect(stopped).toEqual([]);
 });
