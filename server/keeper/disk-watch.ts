@@ -17,6 +17,8 @@ const URGENT_MS = 1_000;
 const URGENT_BYTES = 16 * 1024 ** 2;
 /** Of the growth of the one that grew most: who grew by less goes on, and is looked at again. */
 const URGENT_SHARE = 4;
+/** And how long a walk may take then: a tree that is made to be walked slowly is no way to go on. */
+const URGENT_WALK_MS = 2_000;
 /** Refused calls measure again, but not each of a hundred a second. */
 const FRESH_MS = 250;
 /** Walks at once: they are for the disk, not for the processor. */
@@ -50,6 +52,8 @@ interface Account {
   freeThen: Used | null;
   measuredMs: number;
   measuring: Promise<void> | null;
+  /** When the walk that is done now had its turn; null while none is done. */
+  walkingMs: number | null;
   /** Why nothing may run in it; null when it may. */
   full: 'quota' | 'reserve' | null;
   /** Told to stop everything; null when nothing runs. */
@@ -60,10 +64,13 @@ interface Account {
 }
 
 const NOTHING: Used = { bytes: 0, files: 0 };
+/** More than any growth that was measured. */
+const SLOW = Number.POSITIVE_INFINITY;
 
 export class DiskWatch {
   readonly #dataDir: string;
   readonly #limits: DiskLimits;
+  readonly #measureDisk: typeof measureDisk;
   readonly #accounts = new Map<string, Account>();
   #timer: NodeJS.Timeout | null = null;
   #looking = false;
@@ -74,9 +81,10 @@ export class DiskWatch {
   #walks = 0;
   readonly #waiting: (() => void)[] = [];
 
-  constructor(dataDir: string, limits: DiskLimits) {
+  constructor(dataDir: string, limits: DiskLimits, measure = measureDisk) {
     this.#dataDir = dataDir;
     this.#limits = limits;
+    this.#measureDisk = measure;
   }
 
   /** Nothing is in it any more. */
@@ -145,7 +153,7 @@ export class DiskWatch {
     const known = this.#accounts.get(place.slot);
     if (known !== undefined) return known;
     const account: Account = {
-      ...{ place, used: NOTHING, added: NOTHING, freeThen: null, measuredMs: 0, measuring: null },
+      ...{ place, used: NOTHING, added: NOTHING, freeThen: null, measuredMs: 0, measuring: null, walkingMs: null },
       ...{ full: null, stop: null, cast: null, castBytes: 0 },
     };
     this.#accounts.set(place.slot, account);
@@ -165,7 +173,8 @@ export class DiskWatch {
       if (free === null) return;
       if (this.#scarce(free)) return await this.#relieve(free);
       this.#freeBefore = free;
-      await Promise.all(this.#watched().map(async (account) => await this.#check(account, free)));
+      // Not waited for: what makes one walk long would leave all others unseen meanwhile.
+      for (const account of this.#watched()) void this.#check(account, free);
     } finally {
       this.#looking = false;
     }
@@ -182,6 +191,7 @@ export class DiskWatch {
     const stale = performance.now() - account.measuredMs > STALE_MS;
     // Of several that may have grown, none may surpass its limit by more than a step.
     if (bytes < STEP_BYTES && then.files - free.files < STEP_FILES && !stale) return;
+    if (account.measuring !== null) return;
     await this.#measure(account);
     const excess = this.#excess(account);
     if (excess !== null) this.#stop(account, 'quota', excess);
@@ -196,8 +206,11 @@ export class DiskWatch {
     const grown = await Promise.all(
       this.#watched().map(async (account) => {
         const total = account.used.bytes + account.castBytes;
-        await this.#measure(account);
-        return { account, bytes: account.used.bytes + account.castBytes - total };
+        await within(URGENT_WALK_MS, this.#measure(account));
+        // One that waits for its turn is no slow one.
+        const since = account.walkingMs ?? Number.POSITIVE_INFINITY;
+        const isSlow = performance.now() - since >= URGENT_WALK_MS;
+        return { account, bytes: isSlow ? SLOW : account.used.bytes + account.castBytes - total };
       }),
     );
     const most = Math.max(...grown.map(({ bytes }) => bytes), 0);
@@ -239,11 +252,12 @@ export class DiskWatch {
   async #walk(account: Account): Promise<void> {
     if (this.#walks >= WALKS) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     this.#walks++;
+    account.walkingMs = performance.now();
     try {
       const free = await this.#free();
       const { place, cast } = account;
       const [used, castBytes] = await Promise.all([
-        measureDisk(place),
+        this.#measureDisk(place),
         cast === null
           ? 0
           : stat(cast).then(
@@ -254,6 +268,7 @@ export class DiskWatch {
       account.used = used ?? account.used;
       Object.assign(account, { added: NOTHING, freeThen: free, measuredMs: performance.now(), castBytes });
     } finally {
+      account.walkingMs = null;
       this.#walks--;
       this.#waiting.shift()?.();
     }
@@ -267,6 +282,15 @@ export class DiskWatch {
       return null;
     }
   }
+}
+
+/** Resolves with the work, or when its time is over. */
+async function within(timeMs: number, work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, timeMs);
+  });
+  await Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
 const LITTLE_FREE = "there is little space left on the host's disk";
