@@ -1,25 +1,34 @@
 // file.* and artifact.*: the workspace of the bound slot.
+import { Fault } from '../../protocol/fault.ts';
 import type { Pool } from '../slot/pool.ts';
 import type { Workspace } from '../workspace/workspace.ts';
-import { boundSlot } from './bound.ts';
+import { boundLease, boundSlot } from './bound.ts';
+import { Bulk } from './bulk.ts';
 import type { Context, Handlers, Peer } from './context.ts';
-import { Lane } from './lane.ts';
 
 type FileHandlers = Pick<Handlers, Extract<keyof Handlers, `file.${string}` | `artifact.${string}`>>;
 
+/** Each may hold 16 MiB three times over: as bytes, as base64 and as a message. */
+const READS_AT_ONCE = 2;
+/** Apart from reads, since one may go through a hundred thousand files. */
+const ARCHIVES_AT_ONCE = 2;
+
 export function fileHandlers(pool: Pool): FileHandlers {
   const files = (peer: Peer): Workspace => boundSlot(pool, peer).workspace;
-  /** What is read is held until it is sent: of hundreds of such calls a few at a time. */
-  const lane = new Lane();
-  const held = async <T>({ peer, room }: Context, work: () => Promise<T>): Promise<T> =>
-    await lane.run(peer.grant.id, async () => {
-      await room?.();
-      return await work();
+  const reads = new Bulk(READS_AT_ONCE);
+  const archives = new Bulk(ARCHIVES_AT_ONCE);
+  /** Who waited for a turn may drive another slot by then: the call was not meant for that. */
+  const inTurn = async <T>(bulk: Bulk, context: Context, work: (workspace: Workspace) => Promise<T>): Promise<T> => {
+    const lease = boundLease(context.peer);
+    return bulk.run(context, () => {
+      if (context.peer.lease !== lease) throw new Fault('LEASE_LOST', 'The lease of this call has ended.');
+      return work(files(context.peer));
     });
+  };
   return {
-    'file.read': (call, context) => held(context, () => files(context.peer).read(call)),
+    'file.read': (call, context) => inTurn(reads, context, (workspace) => workspace.read(call)),
     'file.write': (call, { peer }) => files(peer).write(call),
-    'file.list': (call, { peer }) => files(peer).list(call),
+    'file.list': (call, context) => inTurn(reads, context, (workspace) => workspace.list(call)),
     'file.stat': ({ path }, { peer }) => files(peer).stat(path),
     'file.remove': async (call, { peer }) => {
       await files(peer).remove(call);
@@ -34,8 +43,8 @@ export function fileHandlers(pool: Pool): FileHandlers {
       return {};
     },
     'artifact.archive': (call, context) =>
-      held(context, async () => {
-        const { data, ...count } = await files(context.peer).archive({ ...call, signal: context.signal });
+      inTurn(archives, context, async (workspace) => {
+        const { data, ...count } = await workspace.archive({ ...call, signal: context.signal });
         return { ...count, data: data.toString('base64'), encoding: 'base64' };
       }),
   };

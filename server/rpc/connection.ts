@@ -84,6 +84,10 @@ export class Connection implements Peer {
     await this.#outbox.ready();
   }
 
+  ready(): Promise<void> {
+    return this.#outbox.ready();
+  }
+
   close(code: number, reason: string): void {
     this.#socket.close(code, closeReason(reason));
     const timer = setTimeout(() => this.#socket.terminate(), GOODBYE_MS);

@@ -87,7 +87,7 @@ export interface ByteRange {
 export interface FileStream extends FileFacts {
   /** Holds a descriptor until it was read to its end or destroyed. */
   readonly stream: Readable;
-  /** Of the stream. It gives fewer when somebody cuts the file meanwhile. */
+  /** Of the stream. It fails when somebody cuts the file meanwhile. */
   readonly length: number;
 }
 
@@ -104,13 +104,30 @@ export async function openRead(
     const start = asked.start ?? 0;
     const end = Math.min(asked.end ?? facts.size - 1, facts.size - 1);
     if (start > end) return { ...facts, stream: Readable.from([]), length: 0 };
-    const stream = fs.createReadStream('', { fd: pin.fd, start, end, highWaterMark: CHUNK_BYTES });
+    const stream = fs.createReadStream('', { fd: pin.fd, start, end, highWaterMark: CHUNK_BYTES, fs: whole });
     pin.release();
     return { ...facts, stream, length: end - start + 1 };
   } finally {
     pin.close();
   }
 }
+
+/**
+ * For a stream whose length was told: a file that ends before is an error, not an end. Over HTTP the reader would wait for the rest, and take
+ * the reply that comes next on the connection for it.
+ */
+const whole = {
+  open: fs.open,
+  close: fs.close,
+  read: ((fd: number, buffer: Buffer, offset: number, length: number, position: number, done: ReadDone): void => {
+    fs.read(fd, buffer, offset, length, position, (error, bytesRead, bytes) => {
+      const cut = error === null && bytesRead === 0 ? new Error('the file was cut while it was read') : error;
+      done(cut, bytesRead, bytes);
+    });
+  }) as typeof fs.read,
+};
+
+type ReadDone = (error: NodeJS.ErrnoException | null, bytesRead: number, buffer: Buffer) => void;
 
 function factsOf(pin: Pin, path: string): FileFacts {
   const stat = fs.fstatSync(pin.fd, { bigint: true });

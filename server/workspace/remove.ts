@@ -38,10 +38,9 @@ export async function removeTree({ dir, name, path }: Slip): Promise<void> {
   const aside = dir.at(secretName());
   await rename(dir.at(name), aside);
   const top = await enter(aside);
-  if (top === null) throw new Fault('FILE_NOT_FOUND', `${quote(path)} was changed while it was being removed.`);
+  if (top === null) return removeSwapped({ dir, name, path }, aside);
   try {
-    await emptyInRounds(top, path);
-    await rmdir(aside);
+    await removeInRounds(top, { aside, path });
   } catch (error) {
     await rename(aside, dir.at(name)).catch(() => undefined);
     throw refusal(error, path);
@@ -50,15 +49,36 @@ export async function removeTree({ dir, name, path }: Slip): Promise<void> {
   }
 }
 
-async function emptyInRounds(top: Pin, path: string): Promise<void> {
+/** A program put a link or file in the place of the directory before it got its new name: that is what has the path, so that is removed. */
+async function removeSwapped({ dir, name, path }: Slip, aside: string): Promise<void> {
+  try {
+    await unlink(aside);
+  } catch (error) {
+    await rename(aside, dir.at(name)).catch(() => undefined);
+    throw refusal(error, path);
+  }
+}
+
+async function removeInRounds(top: Pin, { aside, path }: { aside: string; path: string }): Promise<void> {
   const deadline = performance.now() + MAX_MS;
   while (performance.now() < deadline) {
     const found = await eachEntry(top, (name, isDirectory) =>
       isDirectory ? emptyInto(top, name) : removeName(top, name),
     );
-    if (found === 0) return;
+    if (found === 0 && (await removeEmpty(aside))) return;
   }
   throw new Fault('SLOT_BUSY', `${quote(path)} keeps getting new entries from programs of the slot. Stop them first.`);
+}
+
+/** false when something came into it since it was found empty: a write of ours that was on its way, or a program that works in there. */
+function removeEmpty(path: string): Promise<boolean> {
+  return rmdir(path).then(
+    () => true,
+    (error: unknown) => {
+      if (errorCode(error) === 'ENOTEMPTY' || errorCode(error) === 'EEXIST') return false;
+      throw error;
+    },
+  );
 }
 
 /** Empties one subdirectory of `top`, moving its own subdirectories up into `top`, and removes it. */

@@ -555,3 +555,38 @@ describe('beside the WebSocket', () => {
     expect((await tool('bash_stateful', { command: 'echo $A' })).output).toBe('mine');
   });
 });
+
+describe('with --sandbox none', () => {
+  let bare: TestGateway;
+  beforeAll(async () => {
+    bare = await startGateway('--http-api', 'open', '--sandbox', 'none');
+  });
+  afterAll(async () => {
+    await bare.close();
+  });
+
+  test.each([
+    ['bash', { command: 'true', require_sandbox: true }],
+    ['bash_stateful', { command: 'true', require_stateful_sandbox: true }],
+    ['tmux', { action: 'capture', require_stateful_sandbox: true }],
+  ])('%s that requires a sandbox runs nothing, and without that says that there was none', async (name, args) => {
+    const answer = async (given: Json) =>
+      (await (
+        await fetch(`${bare.url}/execute`, {
+          method: 'POST',
+          body: JSON.stringify({ slot_id: 'slot_0', tool: name, args: given }),
+        })
+      ).json()) as Tool;
+    expect(await answer(args)).toMatchObject({ success: false, error: expect.stringContaining('sandbox') });
+    const { require_sandbox: _, require_stateful_sandbox: __, ...free } = args as Json;
+    const ran = await answer(free);
+    expect(ran.success).toBe(true);
+    if (name !== 'tmux') expect(ran.metadata).toMatchObject({ sandboxed: false, network_isolated: false });
+  });
+});
+
+test('stop does not start a session', async () => {
+  expect(await tool('tmux', { action: 'stop' })).toMatchObject({ success: true, output: 'stopped' });
+  const client = await gateway.client();
+  expect((await client.call('slot.info', { slot: 'slot_0' })).terminal).toBe(null);
+});

@@ -150,6 +150,8 @@ class HttpPeer implements Peer {
 
   async notify(): Promise<void> {}
 
+  async ready(): Promise<void> {}
+
   close(): void {
     if (this.closed) return;
     this.closed = true;

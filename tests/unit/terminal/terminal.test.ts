@@ -19,8 +19,12 @@ const size = { cols: 100, rows: 30 };
 
 test('start tells the size, and whether it was this call that started the shell', async () => {
   expect(bench.terminal.info()).toBeNull();
-  expect(await bench.terminal.start({ ...size, env: { GREETING: 'hello' } })).toEqual({ ...size, started: true });
-  expect(await bench.terminal.start({ cols: 50, rows: 10 })).toEqual({ ...size, started: false });
+  expect(await bench.terminal.start({ ...size, env: { GREETING: 'hello' } })).toEqual({
+    ...size,
+    started: true,
+    network: 'none',
+  });
+  expect(await bench.terminal.start({ cols: 50, rows: 10 })).toEqual({ ...size, started: false, network: 'none' });
   expect(bench.terminal.info()).toEqual({ ...size, title: '' });
   expect(changes).toBeGreaterThan(0);
   expect((await bench.run('echo $GREETING $COLUMNS $LINES; stty size </dev/tty')).output).toBe(
@@ -36,8 +40,8 @@ test('several first calls at once start one shell', async () => {
     bench.run('echo $$').then((result) => result.output),
   ]);
   expect(started.slice(0, 2)).toEqual([
-    { ...size, started: true },
-    { ...size, started: false },
+    { ...size, started: true, network: 'none' },
+    { ...size, started: false, network: 'none' },
   ]);
   expect(started[2]).toBe(started[3]);
 });

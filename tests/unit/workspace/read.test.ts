@@ -84,6 +84,15 @@ test('a file that grows while it is streamed ends where it ended when it was ope
   expect([size, length]).toEqual([100, 100]);
 });
 
+test('a file that is cut while it is streamed fails its stream, whose length was told', async () => {
+  const { workspace, put, at } = makeRoom();
+  put('log', 'x'.repeat(100));
+  const { stream, length } = await workspace.openRead('log');
+  truncateSync(at('log'), 10);
+  await expect(text(stream)).rejects.toThrow('cut while it was read');
+  expect(length).toBe(100);
+});
+
 test('a stream gives the range asked for, also one that was chosen by the facts of the file', async () => {
   const { workspace, put } = makeRoom();
   put('r.txt', '0123456789');
