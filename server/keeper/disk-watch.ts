@@ -1,12 +1,9 @@
 // What slots hold on the host's disk: measured while something runs in them, so that one that takes too much is stopped before the disk is full.
 // The kernel knows no quota for a directory; a measurement is a walk, so it is done only when the file system says that something grew.
-import { execFile } from 'node:child_process';
 import { stat, statfs } from 'node:fs/promises';
-import { promisify } from 'node:util';
 import { Fault } from '../../protocol/fault.ts';
+import { measureDisk, type Used } from './disk-measure.ts';
 import type { SlotPlace } from './keeper.ts';
-
-const run = promisify(execFile);
 
 /** A disk that writes 2 GB a second gets half a gigabyte further between two looks at its free space. */
 const LOOK_MS = 250;
@@ -18,10 +15,12 @@ const STALE_MS = 30_000;
 /** While too little is free: between two measurements of all, and what counts as growth between them. */
 const URGENT_MS = 1_000;
 const URGENT_BYTES = 16 * 1024 ** 2;
+/** Of the growth of the one that grew most: who grew by less goes on, and is looked at again. */
+const URGENT_SHARE = 4;
+/** And how long a walk may take then: a tree that is made to be walked slowly is no way to go on. */
+const URGENT_WALK_MS = 2_000;
 /** Refused calls measure again, but not each of a hundred a second. */
 const FRESH_MS = 250;
-/** A walk over a million files takes some seconds. */
-const WALK_MS = 60_000;
 /** Walks at once: they are for the disk, not for the processor. */
 const WALKS = 2;
 
@@ -43,11 +42,6 @@ export const DEFAULT_DISK_LIMITS: DiskLimits = {
   minFreeBytes: 1024 ** 3,
 };
 
-interface Used {
-  readonly bytes: number;
-  readonly files: number;
-}
-
 /** One slot. */
 interface Account {
   readonly place: SlotPlace;
@@ -58,6 +52,8 @@ interface Account {
   freeThen: Used | null;
   measuredMs: number;
   measuring: Promise<void> | null;
+  /** When the walk that is done now had its turn; null while none is done. */
+  walkingMs: number | null;
   /** Why nothing may run in it; null when it may. */
   full: 'quota' | 'reserve' | null;
   /** Told to stop everything; null when nothing runs. */
@@ -68,10 +64,13 @@ interface Account {
 }
 
 const NOTHING: Used = { bytes: 0, files: 0 };
+/** More than any growth that was measured. */
+const SLOW = Number.POSITIVE_INFINITY;
 
 export class DiskWatch {
   readonly #dataDir: string;
   readonly #limits: DiskLimits;
+  readonly #measureDisk: typeof measureDisk;
   readonly #accounts = new Map<string, Account>();
   #timer: NodeJS.Timeout | null = null;
   #looking = false;
@@ -82,9 +81,10 @@ export class DiskWatch {
   #walks = 0;
   readonly #waiting: (() => void)[] = [];
 
-  constructor(dataDir: string, limits: DiskLimits) {
+  constructor(dataDir: string, limits: DiskLimits, measure = measureDisk) {
     this.#dataDir = dataDir;
     this.#limits = limits;
+    this.#measureDisk = measure;
   }
 
   /** Nothing is in it any more. */
@@ -153,7 +153,7 @@ export class DiskWatch {
     const known = this.#accounts.get(place.slot);
     if (known !== undefined) return known;
     const account: Account = {
-      ...{ place, used: NOTHING, added: NOTHING, freeThen: null, measuredMs: 0, measuring: null },
+      ...{ place, used: NOTHING, added: NOTHING, freeThen: null, measuredMs: 0, measuring: null, walkingMs: null },
       ...{ full: null, stop: null, cast: null, castBytes: 0 },
     };
     this.#accounts.set(place.slot, account);
@@ -173,7 +173,8 @@ export class DiskWatch {
       if (free === null) return;
       if (this.#scarce(free)) return await this.#relieve(free);
       this.#freeBefore = free;
-      await Promise.all(this.#watched().map(async (account) => await this.#check(account, free)));
+      // Not waited for: what makes one walk long would leave all others unseen meanwhile.
+      for (const account of this.#watched()) void this.#check(account, free);
     } finally {
       this.#looking = false;
     }
@@ -190,12 +191,13 @@ export class DiskWatch {
     const stale = performance.now() - account.measuredMs > STALE_MS;
     // Of several that may have grown, none may surpass its limit by more than a step.
     if (bytes < STEP_BYTES && then.files - free.files < STEP_FILES && !stale) return;
+    if (account.measuring !== null) return;
     await this.#measure(account);
     const excess = this.#excess(account);
     if (excess !== null) this.#stop(account, 'quota', excess);
   }
 
-  /** Too little is free: who grows is stopped, and when nobody is seen to, everybody. */
+  /** Too little is free: who grows most is stopped, with those that grow nearly as fast, and when nobody is seen to grow, everybody. */
   async #relieve(free: Used): Promise<void> {
     if (performance.now() - this.#urgentMs < URGENT_MS) return;
     this.#urgentMs = performance.now();
@@ -204,11 +206,15 @@ export class DiskWatch {
     const grown = await Promise.all(
       this.#watched().map(async (account) => {
         const total = account.used.bytes + account.castBytes;
-        await this.#measure(account);
-        return { account, bytes: account.used.bytes + account.castBytes - total };
+        await within(URGENT_WALK_MS, this.#measure(account));
+        // One that waits for its turn is no slow one.
+        const since = account.walkingMs ?? Number.POSITIVE_INFINITY;
+        const isSlow = performance.now() - since >= URGENT_WALK_MS;
+        return { account, bytes: isSlow ? SLOW : account.used.bytes + account.castBytes - total };
       }),
     );
-    const growing = grown.filter(({ bytes }) => bytes > URGENT_BYTES);
+    const most = Math.max(...grown.map(({ bytes }) => bytes), 0);
+    const growing = grown.filter(({ bytes }) => bytes > URGENT_BYTES && bytes >= most / URGENT_SHARE);
     for (const { account } of growing) this.#stop(account, 'reserve', LITTLE_FREE);
     // What is written to a file without a name shows in no walk.
     if (growing.length === 0 && lost > URGENT_BYTES)
@@ -246,12 +252,12 @@ export class DiskWatch {
   async #walk(account: Account): Promise<void> {
     if (this.#walks >= WALKS) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     this.#walks++;
+    account.walkingMs = performance.now();
     try {
       const free = await this.#free();
       const { place, cast } = account;
-      const [bytes, files, castBytes] = await Promise.all([
-        total(place, '--block-size=1'),
-        total(place, '--inodes'),
+      const [used, castBytes] = await Promise.all([
+        this.#measureDisk(place),
         cast === null
           ? 0
           : stat(cast).then(
@@ -259,10 +265,10 @@ export class DiskWatch {
               () => 0,
             ),
       ]);
-      // Both directories count themselves.
-      account.used = { bytes: bytes ?? account.used.bytes, files: Math.max(0, (files ?? account.used.files) - 2) };
+      account.used = used ?? account.used;
       Object.assign(account, { added: NOTHING, freeThen: free, measuredMs: performance.now(), castBytes });
     } finally {
+      account.walkingMs = null;
       this.#walks--;
       this.#waiting.shift()?.();
     }
@@ -278,6 +284,15 @@ export class DiskWatch {
   }
 }
 
+/** Resolves with the work, or when its time is over. */
+async function within(timeMs: number, work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, timeMs);
+  });
+  await Promise.race([work, late]).finally(() => clearTimeout(timer));
+}
+
 const LITTLE_FREE = "there is little space left on the host's disk";
 const REFUSED = `Refused, since ${LITTLE_FREE}. Wait, or ask the operator to free some.`;
 const noSpace = (why: string): Fault => new Fault('NO_SPACE', why);
@@ -287,17 +302,4 @@ const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
 function sizeOf(bytes: number): string {
   const power = Math.min(UNITS.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
   return `${Number((bytes / 1024 ** power).toFixed(1))} ${UNITS[power]}`;
-}
-
-/** What du counts in both directories; null when it could not. It follows no link and stays on the file system. What is hidden from this user is not counted. */
-async function total({ workspace, tmp }: SlotPlace, unit: string): Promise<number | null> {
-  const args = ['-n', '10', 'du', '-s', '-x', unit, '--', workspace, tmp];
-  const options = { env: { PATH: '/usr/bin:/bin', LC_ALL: 'C' }, timeout: WALK_MS, killSignal: 'SIGKILL' } as const;
-  // It ends with an error when a file vanishes meanwhile, and has counted the others.
-  const stdout = await run('nice', args, options).then(
-    (ended) => ended.stdout,
-    (error: { readonly stdout?: string }) => error.stdout ?? '',
-  );
-  const counts = [...stdout.matchAll(/^(\d+)\t/gm)].map(([, count]) => Number(count));
-  return counts.length === 0 ? null : counts.reduce((sum, count) => sum + count, 0);
 }

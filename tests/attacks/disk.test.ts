@@ -117,3 +117,42 @@ attack('D22', async (as) => {
     await target.close();
   }
 });
+
+const STRUCK = { outcome: 'signaled', signal: 'KILL', limit: 'disk' };
+
+attack('D64', async (as) => {
+  const slot = await (await of(as)).slot();
+  const names = `perl -e 'open my $f, ">", "f"; for (1..20000) { link "f", "name-$_" or die "$!\\n" } sleep 3'`;
+  expect((await slot.exec.run({ command: names })).stderr).toBe('');
+  // Enough for the file system to be looked at more closely.
+  const measured = await slot.exec.run({ command: 'head -c 90M /dev/zero >large; sleep 20' });
+  expect(measured).toMatchObject(STRUCK);
+  await expect(slot.exec.run({ command: 'true' })).rejects.toThrow(/hold 20002 files, and may hold 3000/);
+  await slot.release();
+});
+
+attack('D65', async (as) => {
+  const slot = await (await of(as)).slot();
+  // Opened before the directory is shut, and written to afterwards.
+  const hidden = `perl -e 'mkdir "d"; my @f = map { open my $f, ">", "d/$_" or die; $f } 1..10; chmod 0, "d";
+    my $x = "x" x 1048576; for (1..40) { syswrite $_, $x for @f } sleep 20'`;
+  expect(await slot.exec.run({ command: hidden })).toMatchObject(STRUCK);
+  await slot.reset();
+  // So many complaints that nobody would read a measurement to its end.
+  const complaints = `perl -e 'for (1..12) { my $d = "x" x 250; mkdir $d; chdir $d or die } mkdir "y" x 200 . $_, 0 for 1..500'`;
+  expect(await slot.exec.run({ command: complaints })).toMatchObject({ exitCode: 0, stderr: '' });
+  const filling = 'for i in 1 2 3 4; do head -c 90M /dev/zero >$i; done; sleep 20';
+  expect(await slot.exec.run({ command: filling })).toMatchObject(STRUCK);
+  await slot.reset();
+  expect((await slot.exec.run({ command: 'ls -A' })).stdout).toBe('');
+  await slot.release();
+});
+
+attack('D66', async (as) => {
+  const slot = await (await of(as)).slot();
+  const nameless = `perl -e 'for (1..40) { open my $f, "+>", "n" or die; unlink "n"; push @kept, $f; syswrite $f, "x" x 10485760 } sleep 20'`;
+  expect(await slot.exec.run({ command: nameless })).toMatchObject(STRUCK);
+  // They went with the program.
+  await until('there is room again', async () => (await slot.exec.run({ command: 'true' }).catch(() => null)) !== null);
+  await slot.release();
+});

@@ -1,7 +1,8 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { measureDisk } from '../../../server/keeper/disk-measure.ts';
 import { type DiskLimits, DiskWatch } from '../../../server/keeper/disk-watch.ts';
 import type { SlotPlace } from '../../../server/keeper/keeper.ts';
 
@@ -26,10 +27,16 @@ afterEach(async () => {
   await rm(dataDir, { recursive: true, force: true });
 });
 
-function opened(limits: Partial<DiskLimits>): DiskWatch {
-  const watch = new DiskWatch(dataDir, { diskBytes: 0, files: 0, minFreeBytes: 0, ...limits });
+function opened(limits: Partial<DiskLimits>, measure = measureDisk): DiskWatch {
+  const watch = new DiskWatch(dataDir, { diskBytes: 0, files: 0, minFreeBytes: 0, ...limits }, measure);
   watches.push(watch);
   return watch;
+}
+
+async function anotherPlace(): Promise<SlotPlace> {
+  const other = { ...place, slot: 'slot_1', workspace: join(dataDir, 'other'), tmp: join(dataDir, 'other-tmp') };
+  for (const directory of [other.workspace, other.tmp]) await mkdir(directory);
+  return other;
 }
 
 const fill = async (directory: string, name: string, bytes: number) =>
@@ -91,4 +98,60 @@ test('file calls write nothing where too little is free, and commands still star
   const watch = opened({ minFreeBytes: Number.MAX_SAFE_INTEGER });
   await expect(watch.leftToWrite(place)).rejects.toMatchObject({ fault: 'NO_SPACE' });
   expect(await watch.left(place)).toBe(Number.POSITIVE_INFINITY);
+});
+
+test('where too little is free the one that grew most is stopped, and who grew a little goes on', async () => {
+  const { bavail, bsize } = await statfs(dataDir);
+  // Above what is free now and after: too little from the first look on.
+  const watch = opened({ minFreeBytes: bavail * bsize + 1024 ** 4 });
+  const other = await anotherPlace();
+  await fill(place.workspace, 'much', 150 * MIB);
+  await fill(other.workspace, 'little', 20 * MIB);
+  const stopped: string[] = [];
+  const why = new Promise<string>((resolve) => {
+    watch.watch(other, null, () => stopped.push('other'));
+    watch.watch(place, null, resolve);
+  });
+  expect(await why).toBe("there is little space left on the host's disk");
+  await new Promise<void>((resolve) => setImmediate(resolve));
+  expect(stopped).toEqual([]);
+});
+
+/** As if the disk took for ever over the tree of slot_0. */
+const stuck = (asked: SlotPlace) => (asked.slot === 'slot_0' ? new Promise<null>(() => undefined) : measureDisk(asked));
+
+test('a walk that takes long leaves no other slot unseen', async () => {
+  let walks = (): void => undefined;
+  const walking = new Promise<void>((resolve) => {
+    walks = resolve;
+  });
+  const watch = opened({ diskBytes: MIB }, (asked) => {
+    if (asked.slot === 'slot_0') walks();
+    return stuck(asked);
+  });
+  const other = await anotherPlace();
+  watch.watch(place, null, () => undefined);
+  await growUntil(place.workspace, walking);
+  const why = new Promise<string>((resolve) => watch.watch(other, null, resolve));
+  await growUntil(other.workspace, why);
+  expect(await why).toContain('and may hold 1 MiB');
+});
+
+/** Writes until it is seen; at most 2 GB. */
+async function growUntil(directory: string, seen: Promise<unknown>): Promise<void> {
+  let over = false;
+  void seen.then(() => {
+    over = true;
+  });
+  for (let part = 0; !over && part < 100; part++) await fill(directory, `f${part}`, 20 * MIB);
+}
+
+test('where too little is free, what takes too long to be measured is stopped', async () => {
+  const { bavail, bsize } = await statfs(dataDir);
+  const watch = opened({ minFreeBytes: bavail * bsize + 1024 ** 4 }, stuck);
+  const stopped: string[] = [];
+  watch.watch(await anotherPlace(), null, () => stopped.push('other'));
+  const why = new Promise<string>((resolve) => watch.watch(place, null, resolve));
+  expect(await why).toBe("there is little space left on the host's disk");
+  expect(stopped).toEqual([]);
 });
