@@ -18,7 +18,11 @@ export interface FileSource {
   writeStream(
     path: string,
     source: AsyncIterable<Uint8Array>,
-    terms: { readonly maxBytes: number; readonly expectedSha256?: string | undefined },
+    terms: {
+      readonly maxBytes: number;
+      readonly size?: number | undefined;
+      readonly expectedSha256?: string | undefined;
+    },
   ): Promise<{ readonly bytes: number; readonly sha256: string }>;
   archiveStream(order: {
     readonly path: string;
@@ -61,7 +65,8 @@ export function fileRoutes({ gate, workspace, maxUploadBytes = MAX_UPLOAD_BYTES 
     // Left open when it is not read to its end, so that the reply still gets out.
     const source = c.env.incoming.iterator({ destroyOnReturn: false });
     const expectedSha256 = expectedOf(c);
-    return c.json(await files.writeStream(pathOf(c), source, { maxBytes: maxUploadBytes, expectedSha256 }));
+    const terms = { maxBytes: maxUploadBytes, size: sizeOf(c), expectedSha256 };
+    return c.json(await files.writeStream(pathOf(c), source, terms));
   });
 
   app.get('/slots/:slot/archive', needs(gate, 'agent'), async (c) => {
@@ -76,6 +81,12 @@ export function fileRoutes({ gate, workspace, maxUploadBytes = MAX_UPLOAD_BYTES 
   });
 
   return app;
+}
+
+/** As the client announced it. Node has checked that it is a number. */
+function sizeOf(c: HttpContext): number | undefined {
+  const header = c.req.header('content-length');
+  return header === undefined ? undefined : Number(header);
 }
 
 /** What stands behind `/files/`, decoded once. */

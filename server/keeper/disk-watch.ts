@@ -110,12 +110,17 @@ export class DiskWatch {
     };
   }
 
-  /** How many bytes may be added. NO_SPACE when the slot holds too much, or too little is free. */
-  async left(place: SlotPlace): Promise<number> {
+  /** How many bytes may be added; measured anew where fewer than are wanted. NO_SPACE when the slot holds too much, or too little is free. */
+  async left(place: SlotPlace, wantedBytes = 0): Promise<number> {
     const account = this.#accountOf(place);
-    if (account.full !== null || this.#excess(account) !== null) await this.#judgeAnew(account);
+    const isFull = account.full !== null || this.#excess(account) !== null;
+    if (isFull || this.#leftOf(account) < wantedBytes) await this.#judgeAnew(account);
+    return this.#leftOf(account);
+  }
+
+  #leftOf({ used, added }: Account): number {
     const { diskBytes } = this.#limits;
-    return diskBytes === 0 ? Number.POSITIVE_INFINITY : diskBytes - account.used.bytes - account.added.bytes;
+    return diskBytes === 0 ? Number.POSITIVE_INFINITY : diskBytes - used.bytes - added.bytes;
   }
 
   /** What was full may have been emptied since. */
@@ -130,18 +135,19 @@ export class DiskWatch {
   }
 
   /** As left, for what a file call writes: nothing when too little is free on the host. */
-  async leftToWrite(place: SlotPlace): Promise<number> {
-    const left = await this.left(place);
+  async leftToWrite(place: SlotPlace, wantedBytes: number): Promise<number> {
+    const left = await this.left(place, wantedBytes);
     const free = await this.#free();
     if (this.#scarce(free)) throw noSpace(REFUSED);
     const { minFreeBytes } = this.#limits;
     return Math.min(left, free === null ? left : free.bytes - minFreeBytes);
   }
 
-  /** Counts what a file call has written until it is measured. */
-  added(place: SlotPlace, bytes: number): void {
+  /** Counts what a file call writes until it is measured; less than nothing for what was removed again, and may have been measured meanwhile. */
+  added(place: SlotPlace, { bytes, files }: Used): void {
     const account = this.#accountOf(place);
-    account.added = { bytes: account.added.bytes + bytes, files: account.added.files + 1 };
+    const { added } = account;
+    account.added = { bytes: Math.max(0, added.bytes + bytes), files: Math.max(0, added.files + files) };
   }
 
   close(): void {

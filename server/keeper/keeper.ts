@@ -135,9 +135,9 @@ export interface Keeper {
   /** Empties workspace and /tmp. Nothing of the slot may run any more. */
   emptyPlace(place: SlotPlace): Promise<void>;
   /** Bytes that file calls may add to a slot. NO_SPACE when it holds too much, or too little is free on the host. */
-  spaceLeft(place: SlotPlace): Promise<number>;
+  spaceLeft(place: SlotPlace, wantedBytes: number): Promise<number>;
   /** What a file call has added. */
-  spaceTaken(place: SlotPlace, bytes: number): void;
+  spaceTaken(place: SlotPlace, bytes: number, files: number): void;
   /** Begins the numbered frame log of a lease and its recording. */
   openLog(spec: LogSpec): Promise<FrameLog>;
   /** Resolves when the recording has every frame so far. */

@@ -134,12 +134,12 @@ export class LocalKeeper implements Keeper {
     this.#disk.emptied(place);
   }
 
-  spaceLeft(place: SlotPlace): Promise<number> {
-    return this.#disk.leftToWrite(place);
+  spaceLeft(place: SlotPlace, wantedBytes: number): Promise<number> {
+    return this.#disk.leftToWrite(place, wantedBytes);
   }
 
-  spaceTaken(place: SlotPlace, bytes: number): void {
-    this.#disk.added(place, bytes);
+  spaceTaken(place: SlotPlace, bytes: number, files: number): void {
+    this.#disk.added(place, { bytes, files });
   }
 
   async openLog(spec: LogSpec): Promise<FrameLog> {

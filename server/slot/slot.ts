@@ -172,8 +172,8 @@ export class Slot {
   #newWorkspace(place: SlotPlace): Workspace {
     const { keeper } = this.#options;
     const space = {
-      left: () => keeper.spaceLeft(place),
-      taken: (bytes: number) => keeper.spaceTaken(place, bytes),
+      left: (wantedBytes: number) => keeper.spaceLeft(place, wantedBytes),
+      taken: (bytes: number, files: number) => keeper.spaceTaken(place, bytes, files),
     };
     return new Workspace({ root: place.workspace, owner: place.identity, space });
   }

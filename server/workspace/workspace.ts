@@ -66,9 +66,9 @@ export class Workspace {
 
   /** @throws NO_SPACE */
   async mkdir(path: string): Promise<void> {
-    await this.#space.left();
+    await this.#space.left(0);
     await makeDirectory(this.#door, path);
-    this.#space.taken(0);
+    this.#space.taken(0, 1);
   }
 
   move(order: MoveOrder): Promise<void> {

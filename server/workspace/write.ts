@@ -40,6 +40,8 @@ export interface WriteOrder extends WriteTerms {
 
 export interface StreamTerms extends WriteTerms {
   readonly maxBytes: number;
+  /** As announced: what is too large is refused before its first byte. */
+  readonly size?: number | undefined;
 }
 
 export interface Written {
@@ -47,24 +49,20 @@ export interface Written {
   readonly sha256: string;
 }
 
-/** A new content: where it comes from, and what it may be. */
 /** What may be added to the workspace. Its calls may throw NO_SPACE. */
 export interface Space {
-  /** Bytes. */
-  left(): Promise<number>;
-  taken(bytes: number): void;
+  /** Bytes; looked for with care where fewer than are wanted. */
+  left(wantedBytes: number): Promise<number>;
+  /** Counts what is written; less than nothing is given back. */
+  taken(bytes: number, files: number): void;
 }
 
 /** Where nobody counts. */
 export const ENDLESS: Space = { left: async () => Number.POSITIVE_INFINITY, taken: () => {} };
 
+/** A new content: where it comes from, and what it may be. */
 interface Draft extends StreamTerms {
   readonly source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
-}
-
-/** With what the slot may still hold. */
-interface Bounded extends Draft {
-  readonly left: number;
 }
 
 export class Writer {
@@ -101,12 +99,14 @@ export class Writer {
     if (name === undefined || path.directory) {
       throw new Fault('WRONG_FILE_KIND', `${quote(text)} names a directory; a file cannot be written there.`);
     }
-    const left = await this.#space.left();
+    if ((draft.size ?? 0) > draft.maxBytes) throw tooLarge(draft.maxBytes);
+    const { size = 0 } = draft;
+    if ((await this.#space.left(size)) < size) throw full();
     const { dir, missing } = await this.#door.reach({ names: path.names.slice(0, -1), directory: true });
     try {
       if (missing.length === 0) await modeToKeep({ dir, name, path: shown });
-      const written = await this.#fillAndCommit({ dir, name, path: shown }, missing, { ...draft, left });
-      this.#space.taken(written.bytes);
+      const written = await this.#fillAndCommit({ dir, name, path: shown }, missing, draft);
+      this.#space.taken(0, 1);
       return written;
     } catch (error) {
       throw refusal(error, shown);
@@ -116,10 +116,10 @@ export class Writer {
   }
 
   /** Parents that are missing are made last, so that a write that fails leaves none. */
-  async #fillAndCommit(slip: Slip, missing: readonly string[], draft: Bounded): Promise<Written> {
+  async #fillAndCommit(slip: Slip, missing: readonly string[], draft: Draft): Promise<Written> {
     const temp = await TempFile.create(slip.dir);
     try {
-      const written = await temp.fill(draft);
+      const written = await temp.fill(draft, this.#space);
       await this.#inTurn(async () => {
         if (missing.length > 0 && draft.expectedSha256 !== undefined) throw mismatch(slip.path, 'there is no file');
         const dir = await this.#door.make(slip.dir, missing, slip.path);
@@ -167,16 +167,28 @@ class TempFile {
     return new TempFile(dir, name, pin);
   }
 
-  async fill({ source, maxBytes, left }: Bounded): Promise<Written> {
+  /** Each piece is counted before it is written, so that many writes at once have no more room than one. What failed is given back. */
+  async fill(draft: Draft, space: Space): Promise<Written> {
+    let taken = 0;
+    const take = async (bytes: number): Promise<void> => {
+      if ((await space.left(bytes)) < bytes) throw full();
+      space.taken(bytes, 0);
+      taken += bytes;
+    };
+    try {
+      return await this.#fill(draft, take);
+    } catch (error) {
+      space.taken(-taken, 0);
+      throw error;
+    }
+  }
+
+  async #fill({ source, maxBytes }: Draft, take: (bytes: number) => Promise<void>): Promise<Written> {
     const hash = createHash('sha256');
     let bytes = 0;
     for await (const chunk of source) {
-      if (bytes + chunk.length > left) {
-        throw new Fault('NO_SPACE', 'The slot may not hold so much more. Remove files first. Nothing was changed.');
-      }
-      if (bytes + chunk.length > maxBytes) {
-        throw new Fault('TOO_LARGE', `The content is larger than the limit of ${maxBytes} bytes. Nothing was changed.`);
-      }
+      if (bytes + chunk.length > maxBytes) throw tooLarge(maxBytes);
+      await take(chunk.length);
       await this.#append(chunk, bytes, hash);
       bytes += chunk.length;
     }
@@ -239,6 +251,12 @@ async function expectContent(target: Slip, expected: string): Promise<void> {
     file.pin.close();
   }
 }
+
+const tooLarge = (maxBytes: number): Fault =>
+  new Fault('TOO_LARGE', `The content is larger than the limit of ${maxBytes} bytes. Nothing was changed.`);
+
+const full = (): Fault =>
+  new Fault('NO_SPACE', 'The slot may not hold so much more. Remove files first. Nothing was changed.');
 
 function mismatch(path: string, found: string): Fault {
   return new Fault(

@@ -130,6 +130,7 @@ export const catalogue = {
   D64: row('twenty thousand names of one file', 'each counts to the quota'),
   D65: row('grow in directories that are shut', 'seen all the same'),
   D66: row('fill the quota with files that have no name', 'they count as long as they are held'),
+  D67: row('many uploads at once, each of which would fit', 'no more than one would have'),
   E01: row('broken JSON', 'PARSE_ERROR, the connection stays'),
   E02: row('an empty batch, one of no objects', 'INVALID_REQUEST'),
   E03: row('a batch of 100,000', 'one error that names the limit'),

@@ -156,3 +156,24 @@ attack('D66', async (as) => {
   await until('there is room again', async () => (await slot.exec.run({ command: 'true' }).catch(() => null)) !== null);
   await slot.release();
 });
+
+attack('D67', async (as) => {
+  const slot = await (await of(as)).slot();
+  // Without a length, so that nothing can be refused before it has come.
+  const body = async function* () {
+    for (let part = 0; part < 100; part++) yield new Uint8Array(MIB);
+  };
+  const uploads = Array.from({ length: 8 }, async (_, n) => await slot.file.upload(`f${n}`, body()));
+  const ended = await Promise.allSettled(uploads);
+  expect(ended.filter(({ status }) => status === 'fulfilled').length).toBeLessThanOrEqual(1);
+  const { entries } = await slot.file.list();
+  expect(entries.reduce((sum, { size }) => sum + size, 0)).toBeLessThanOrEqual(150 * MIB);
+  // What failed has left its room to others.
+  for (const { path } of entries) await slot.file.remove({ path });
+  await until('there is room again', async () => {
+    const upload = slot.file.upload('again', new Uint8Array(140 * MIB));
+    return (await upload.catch(() => null)) !== null;
+  });
+  await expect(slot.file.upload('announced', new Uint8Array(50 * MIB))).rejects.toMatchObject({ fault: 'NO_SPACE' });
+  await slot.release();
+});

@@ -55,11 +55,11 @@ test('what running commands write is noticed, and told in words', async () => {
 
 test('what was refused is measured anew, so that removing files helps at once', async () => {
   const watch = opened({ diskBytes: MIB });
-  watch.added(place, 2 * MIB);
+  watch.added(place, { bytes: 2 * MIB, files: 1 });
   // Nothing is there: the count of what was added was wrong, and the walk is right.
   expect(await watch.left(place)).toBeGreaterThan(MIB / 2);
   await fill(place.workspace, 'large', 2 * MIB);
-  watch.added(place, 2 * MIB);
+  watch.added(place, { bytes: 2 * MIB, files: 1 });
   await expect(measuredAgain(() => watch.left(place), 'fails')).rejects.toMatchObject({ fault: 'NO_SPACE' });
   await rm(join(place.workspace, 'large'));
   expect(await measuredAgain(() => watch.left(place), 'works')).toBeGreaterThan(0);
@@ -82,13 +82,13 @@ async function measuredAgain<T>(ask: () => Promise<T>, wanted: 'works' | 'fails'
 test('files are counted, whatever is in them', async () => {
   const watch = opened({ files: 10 });
   for (let name = 0; name < 12; name++) await fill(place.tmp, `f${name}`, 0);
-  for (let call = 0; call < 11; call++) watch.added(place, 0);
+  for (let call = 0; call < 11; call++) watch.added(place, { bytes: 0, files: 1 });
   await expect(watch.left(place)).rejects.toThrow('hold 12 files, and may hold 10');
 });
 
 test('a slot that was emptied has all of its room', async () => {
   const watch = opened({ diskBytes: MIB });
-  watch.added(place, 900 * 1024);
+  watch.added(place, { bytes: 900 * 1024, files: 1 });
   expect(await watch.left(place)).toBeLessThan(MIB / 2);
   watch.emptied(place);
   expect(await watch.left(place)).toBe(MIB);
@@ -96,7 +96,7 @@ test('a slot that was emptied has all of its room', async () => {
 
 test('file calls write nothing where too little is free, and commands still start', async () => {
   const watch = opened({ minFreeBytes: Number.MAX_SAFE_INTEGER });
-  await expect(watch.leftToWrite(place)).rejects.toMatchObject({ fault: 'NO_SPACE' });
+  await expect(watch.leftToWrite(place, 1)).rejects.toMatchObject({ fault: 'NO_SPACE' });
   expect(await watch.left(place)).toBe(Number.POSITIVE_INFINITY);
 });
 
