@@ -35,6 +35,10 @@ test.each([
   [['--auth', 'none', '--network', 'host'], /--auth none with --network host/],
   [['--mount', 'relative:/x'], /--mount takes SRC:DST/],
   [['--mount', '/a:/b:rx'], /--mount takes SRC:DST/],
+  [['--port', ''], /--port takes number, not ""/],
+  [['--port', '1e3'], /--port takes number, not "1e3"/],
+  [['--record-inputs'], /unknown option '--record-inputs' \(Did you mean --record-input\?\)/],
+  [['--config', '/no\nwhere.json'], /config file \/no where.json cannot be read/],
   [['--config', '/nowhere.json'], /config file \/nowhere.json cannot be read/],
 ])('bad options %j are refused in one line', (argv, message) => {
   expect(() => read(argv)).toThrow(message);
@@ -43,6 +47,17 @@ test.each([
   } catch (error) {
     expect((error as Error).message).not.toContain('\n');
   }
+});
+
+test('an empty variable or a null in the file is no port 0', () => {
+  expect(() => read([], { SLOTCAST_PORT: '' })).toThrow('--port takes number, not ""');
+  const dir = mkdtempSync(join(tmpdir(), 'slotcast-config-'));
+  const file = join(dir, 'config.json');
+  for (const given of ['null', '[]', 'true', '[8080]']) {
+    writeFileSync(file, `{"port":${given}}`);
+    expect(() => read(['--config', file])).toThrow('--port takes number');
+  }
+  rmSync(dir, { recursive: true });
 });
 
 test('mounts are read with and without ro', () => {
