@@ -87,6 +87,8 @@ export const MAX_LINE_BYTES = 16 * 1024 * 1024;
 const MAX_SECONDS = 8_640_000_000_000;
 const MAX_COUNT = 2 ** 52;
 const MAX_SIZE = 2 ** 31;
+/** As on the wire. */
+const MAX_SLOT_CHARS = 64;
 
 const known: ReadonlySet<string> = new Set(frameCodes);
 /** Codes that asciicast v2 knows. */
@@ -322,6 +324,7 @@ const isOrigin = (given: unknown): given is CastOrigin =>
   isRecord(given) &&
   typeof given['cast'] === 'string' &&
   typeof given['slot'] === 'string' &&
+  given['slot'].length <= MAX_SLOT_CHARS &&
   (given['label'] === null || typeof given['label'] === 'string') &&
   isMoment(given['startedAt'], MAX_SECONDS * 1000);
 
