@@ -116,7 +116,7 @@ test('a runner that says anything at all ends as one that did, and never as more
       );
       expect(ready).toBe(words.includes('ready'));
     }),
-    asked(25, asFound),
+    asked(16, asFound),
   );
 });
 
@@ -167,7 +167,7 @@ test('arguments, variables and directory of any text arrive as they were given',
         .map((key) => `${key}=${env[key]}`);
       expect(ran.stdout).toBe([args.length, ...args, ...sorted, cwd].map((text) => `${text}\0`).join(''));
     }),
-    asked(25, asFound),
+    asked(16, asFound),
   );
 });
 
@@ -179,6 +179,6 @@ test('a script of any text says what it says, short or longer than an argument c
       const ran = await run(home.place, `printf %s ${quoted(text)}${padding}`);
       expect(ran).toMatchObject({ outcome: 'exited', exitCode: 0, stdout: text, stderr: '' });
     }),
-    asked(15, asFound),
+    asked(8, asFound),
   );
 });

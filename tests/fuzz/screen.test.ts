@@ -128,7 +128,7 @@ test('any output is shown within bounds of time and size, and can be captured, d
       emulator.close();
       expect(performance.now() - startMs).toBeLessThan(BOUND_MS);
     }),
-    asked(250),
+    asked(150),
   );
 });
 
@@ -168,7 +168,7 @@ test('a late viewer with a plain xterm sees the same text and cursor of damaged 
       emulator.close();
       expect(late).toBe(await plain(text));
     }),
-    asked(200),
+    asked(120),
   );
 });
 
