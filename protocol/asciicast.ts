@@ -89,6 +89,13 @@ const NEWLINE = 10;
 /** A frame has at most 64 KiB of text, six times that when all of it is escaped; other programs write longer lines. */
 export const MAX_LINE_BYTES = 16 * 1024 * 1024;
 
+/** What the numbers of a damaged file may be at most, so that one can count on with them: a Date's range, and more than any file has. */
+const MAX_SECONDS = 8_640_000_000_000;
+const MAX_COUNT = 2 ** 52;
+const MAX_SIZE = 2 ** 31;
+/** As on the wire. */
+const MAX_SLOT_CHARS = 64;
+
 const known: ReadonlySet<string> = new Set(frameCodes);
 /** Codes that asciicast v2 knows. */
 const knownToV2: ReadonlySet<string> = new Set(['o', 'i', 'r', 'm']);
@@ -227,7 +234,7 @@ export class CastDecoder {
       cols,
       rows,
       ...(typeof termType === 'string' ? { termType } : {}),
-      ...(typeof timestamp === 'number' ? { timestamp } : {}),
+      ...(isMoment(timestamp, MAX_SECONDS) ? { timestamp } : {}),
       ...(typeof title === 'string' ? { title } : {}),
       ...(environment === undefined ? {} : { env: environment }),
       ...(isOrigin(slotcast) ? { slotcast } : {}),
@@ -239,8 +246,11 @@ export class CastDecoder {
     if (!Array.isArray(given)) throw this.#error('no event');
     const [time, code, data]: unknown[] = given;
     if (typeof time !== 'number' || typeof code !== 'string' || code === '') throw this.#error('no event');
-    const timeUs = Math.round(time * 1_000_000);
-    this.#timeUs = this.#version === 3 ? this.#timeUs + Math.max(0, timeUs) : Math.max(this.#timeUs, timeUs);
+    const givenUs = Math.round(time * 1_000_000);
+    const timeUs = this.#version === 3 ? this.#timeUs + Math.max(0, givenUs) : Math.max(this.#timeUs, givenUs);
+    // Behind such a number nothing adds up any more, and JSON has no word for an infinite one.
+    if (!Number.isSafeInteger(timeUs)) throw this.#error('the time of the event is too large');
+    this.#timeUs = timeUs;
     if (known.has(code)) {
       if (typeof data !== 'string') throw this.#error('the data of the event is no text');
       this.#seq++;
@@ -318,17 +328,21 @@ type Given = Readonly<Record<string, unknown>>;
 
 const isRecord = (given: unknown): given is Given =>
   typeof given === 'object' && given !== null && !Array.isArray(given);
-const isSize = (given: unknown): given is number => Number.isInteger(given) && Number(given) >= 0;
+const isSize = (given: unknown): given is number => Number.isInteger(given) && isWithin(given, MAX_SIZE);
 const isSeal = (given: unknown): given is CastSeal =>
-  isRecord(given) && ['duration', 'frames', 'commands'].every((key) => typeof given[key] === 'number');
-const isGap = (given: unknown): given is CastGap =>
-  isRecord(given) && Number.isInteger(given['from']) && Number.isInteger(given['to']);
+  isRecord(given) && isWithin(given['duration'], MAX_SECONDS) && isCount(given['frames']) && isCount(given['commands']);
+const isGap = (given: unknown): given is CastGap => isRecord(given) && isCount(given['from']) && isCount(given['to']);
+const isCount = (given: unknown): given is number => Number.isInteger(given) && isWithin(given, MAX_COUNT);
+const isMoment = (given: unknown, most: number): given is number =>
+  typeof given === 'number' && isWithin(Math.abs(given), most);
+const isWithin = (given: unknown, most: number): boolean => typeof given === 'number' && given >= 0 && given <= most;
 const isOrigin = (given: unknown): given is CastOrigin =>
   isRecord(given) &&
   typeof given['cast'] === 'string' &&
   typeof given['slot'] === 'string' &&
+  given['slot'].length <= MAX_SLOT_CHARS &&
   (given['label'] === null || typeof given['label'] === 'string') &&
-  typeof given['startedAt'] === 'number';
+  isMoment(given['startedAt'], MAX_SECONDS * 1000);
 
 function stringsOf(given: Given): Record<string, string> {
   return Object.fromEntries(

@@ -25,7 +25,7 @@ export type Marker = z.infer<typeof marker>;
 
 export const castInfo = z.object({
   cast: castId,
-  slot: slotName,
+  slot: z.string().max(64).describe('empty for a recording that does not say'),
   label: z.string().nullable(),
   startedAt: z.number().describe('ms since 1970'),
   duration: z.number().describe('seconds'),

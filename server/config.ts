@@ -7,10 +7,19 @@ import { z } from 'zod';
 import { DEFAULT_DISK_LIMITS } from './keeper/disk-watch.ts';
 import { DEFAULT_LIMITS } from './keeper/sandbox/policy.ts';
 
-/** A bad option: one line that says what to change. */
-export class ConfigError extends Error {}
+/** A bad option: one line that says what to change, whatever stood in the option. */
+export class ConfigError extends Error {
+  constructor(message: string) {
+    super(message.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' '));
+  }
+}
 
-const whole = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+/** Of digits alone: whatever else could be counted as a number (nothing, null, a list) is a mistake. */
+const whole = (min: number, max: number) =>
+  z.preprocess(
+    (given) => (typeof given === 'string' && /^\s*\d{1,15}\s*$/.test(given) ? Number(given) : given),
+    z.int().min(min).max(max),
+  );
 const flag = z.union([z.boolean(), z.stringbool()]);
 const list = z.union([z.array(z.string()), z.string().transform((text) => text.split(',').filter(Boolean))]);
 

@@ -1,5 +1,6 @@
 // Replies whose body flows: a reader that goes away ends its source, and HEAD opens none.
 import { Readable } from 'node:stream';
+import { Fault } from '../../protocol/fault.ts';
 import type { HttpContext } from './env.ts';
 import type { Asked } from './range.ts';
 import { FOREIGN_POLICY } from './security-header.ts';
@@ -12,6 +13,8 @@ export interface StreamReply {
 
 export function streamReply(c: HttpContext, { status, headers, stream }: StreamReply): Response {
   const sendsBody = c.req.method !== 'HEAD' && (status === 200 || status === 206);
+  // A source that ends with its reader has done so already when that one left early: there is nobody to answer.
+  if (sendsBody && stream.destroyed) throw new Fault('CANCELLED', 'The connection ended before its reply began.');
   if (!sendsBody) stream.destroy();
   // A source that fails after the headers went out can only cut the connection; without a listener it would end the process.
   stream.on('error', () => {});

@@ -97,9 +97,9 @@ export class Endpoint {
     const { gate, routes } = this.#options;
     gate.checkOrigin(request);
     refuseSmuggling(request, head);
-    const url = new URL(request.url ?? '/', 'http://gateway');
-    const route = routes.find((candidate) => candidate.serves(url.pathname));
-    if (route === undefined) throw new Fault('METHOD_NOT_FOUND', 'There is no WebSocket at this path.');
+    const url = addressOf(request);
+    const route = url === null ? undefined : routes.find((candidate) => candidate.serves(url.pathname));
+    if (url === null || route === undefined) throw new Fault('METHOD_NOT_FOUND', 'There is no WebSocket at this path.');
     const admission = await gate.admit(request);
     if (this.#closed) throw new Fault('SHUTTING_DOWN');
     const visit = { admission, url };
@@ -169,6 +169,15 @@ function serverFor(route: SocketRoute): WebSocketServer {
     perMessageDeflate: false,
     handleProtocols: (offered) => route.protocols.find((name) => offered.has(name)) ?? false,
   });
+}
+
+/** null for what is none: `//` begins one of another host. */
+function addressOf({ url = '/' }: IncomingMessage): URL | null {
+  try {
+    return new URL(url, 'http://gateway');
+  } catch {
+    return null;
+  }
 }
 
 /** A handshake has no body, and a client waits for the reply to it. */

@@ -5,16 +5,17 @@ import type { WebSocket } from 'ws';
 export type RestReason = 'rate' | 'outbox' | 'calls' | 'replies';
 
 export class Intake {
-  readonly #socket: Pick<WebSocket, 'pause' | 'resume'>;
+  readonly #socket: Pick<WebSocket, 'pause' | 'resume' | 'readyState' | 'OPEN'>;
   readonly #reasons = new Set<RestReason>();
 
-  constructor(socket: Pick<WebSocket, 'pause' | 'resume'>) {
+  constructor(socket: Pick<WebSocket, 'pause' | 'resume' | 'readyState' | 'OPEN'>) {
     this.#socket = socket;
   }
 
   rest(reason: RestReason): void {
     this.#reasons.add(reason);
-    this.#socket.pause();
+    // One that closes is read on: who does not read does not hear the end, and would hold whatever it drives until it is cut off.
+    if (this.#socket.readyState === this.#socket.OPEN) this.#socket.pause();
   }
 
   /** The reason has gone; another one may still hold. */

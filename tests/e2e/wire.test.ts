@@ -1,7 +1,7 @@
 // The wire itself, by a raw WebSocket: what other programs are written against.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { startGateway, type TestGateway } from '../support/gateway.ts';
+import { startGateway, type TestGateway, until } from '../support/gateway.ts';
 
 let gateway: TestGateway;
 beforeAll(async () => {
@@ -177,4 +177,23 @@ test('a batch whose replies are too large for one message is refused in part, an
   const answers = (await ask(batch)) as { error?: { data: { name: string } } }[];
   expect(answers.map(({ error }) => error?.data.name ?? 'ok')).toEqual(expect.arrayContaining(['ok', 'TOO_LARGE']));
   socket.close();
+});
+
+test('a call that ends while its connection is closed for a bad frame does not keep its slot', async () => {
+  const small = await startGateway('--slots', '1');
+  const client = await small.client();
+  for (let time = 0; time < 5; time++) {
+    const headers = { authorization: `Bearer ${small.token}` };
+    const socket = new WebSocket(`${small.url.replace('http', 'ws')}/ws`, ['slotcast.v1'], { headers });
+    await new Promise((resolve) => socket.once('open', resolve));
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    socket.send('{"jsonrpc":"2.0","id":1,"method":"slot.acquire","params":{"graceMs":0}}');
+    const noText = Buffer.from([0x22, 0xff, 0x22]);
+    socket.send(noText, { binary: false });
+    expect(await closed).toBe(1007);
+    // Whoever is closed but not let go is cut off after 30 s.
+    const isFree = async (): Promise<boolean> => (await client.call('slot.list', {})).slots[0]?.state === 'free';
+    await until('the slot is free again', isFree);
+  }
+  await small.close();
 });

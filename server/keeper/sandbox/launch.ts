@@ -11,7 +11,7 @@ import { type Cgroup, NO_STRIKES, type Strikes } from './cgroup.ts';
 import { hardLimits, innerLimit, outerLimit } from './limit.ts';
 import { BASE_ENV, type Policy, SHOWN } from './policy.ts';
 import { explain, hiddenPaths } from './reason.ts';
-import { BOOT, orderText, RUNNER, RUNNER_STOP, runnerFrame, runnerSignal } from './runner.ts';
+import { BOOT, orderText, RUNNER, RUNNER_STOP, RunnerReport, runnerFrame, runnerSignal } from './runner.ts';
 import { seccompFilter } from './seccomp.ts';
 import { parseStatus, type SandboxStatus } from './status.ts';
 
@@ -39,6 +39,9 @@ export interface SandboxEvents {
 
 /** Where bwrap, prlimit and setpriv are looked up when the gateway itself was started without a PATH. */
 const FALLBACK_PATH = '/usr/local/bin:/usr/bin:/bin';
+
+/** What can be read of a command's stderr before the word that it has begun, which stands on another socket, is far less. */
+const MAX_COMPLAINT_BYTES = 16 * 1024 * 1024;
 
 /** The payload's own comes with its order. Without a locale Perl starts twice as fast. */
 const RUNNER_ENV = { PATH: FALLBACK_PATH };
@@ -90,9 +93,10 @@ export class Sandbox {
   readonly #control: Duplex;
   /** Resolves when the first process of the sandbox is known. */
   readonly #named: Promise<void>;
-  #controlText = '';
+  readonly #reported = new RunnerReport();
   #statusText = '';
   #complaint: Buffer[] = [];
+  #complaintBytes = 0;
   #events: SandboxEvents | null = null;
   #waitStatus: number | null = null;
   #isReady = false;
@@ -216,14 +220,12 @@ export class Sandbox {
   }
 
   #report(text: string): void {
-    const lines = (this.#controlText + text).split('\n');
-    this.#controlText = lines.pop() ?? '';
-    for (const line of lines) {
-      const [word, value] = line.split(' ');
+    for (const word of this.#reported.take(text)) {
       if (word === 'ready') this.#becomeReady();
-      if (word === 'pid') this.#markRunning();
-      if (word === 'end') {
-        this.#waitStatus = Number(value);
+      else if (word === 'pid') this.#markRunning();
+      // A command ends once.
+      else if (this.#waitStatus === null) {
+        this.#waitStatus = word.waitStatus;
         this.#events?.dead();
       }
     }
@@ -231,8 +233,13 @@ export class Sandbox {
 
   /** Until the runner speaks, what comes on stderr may be bwrap's complaint. The two arrive on different sockets, in any order. */
   #stderr(data: Buffer): void {
-    if (this.#isReady) this.#events?.output('stderr', data);
-    else this.#complaint.push(data);
+    if (this.#isReady) {
+      this.#events?.output('stderr', data);
+      return;
+    }
+    this.#complaint.push(data);
+    this.#complaintBytes += data.length;
+    if (this.#complaintBytes > MAX_COMPLAINT_BYTES) this.destroy();
   }
 
   #becomeReady(): void {

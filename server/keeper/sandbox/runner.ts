@@ -30,6 +30,44 @@ export const runnerSignal = (number: number): string => `s${number}\n`;
 /** Kills everything, hands over what is still in the pipes and ends. */
 export const RUNNER_STOP = 'k\n';
 
+/** What the runner says of its one command. */
+export type RunnerWord = 'ready' | 'pid' | { readonly waitStatus: number };
+
+/** `end 65535` is the longest word; a bit more, and what is longer is none. */
+const MAX_WORD_CHARS = 64;
+
+/** Reads what comes from the runner, cut anywhere. It believes nothing but whole words of the right form, and holds less than one. */
+export class RunnerReport {
+  #rest = '';
+  /** The line that has begun is too long to be one of ours. */
+  #skips = false;
+
+  take(text: string): RunnerWord[] {
+    const lines = text.split('\n');
+    const words: RunnerWord[] = [];
+    for (const [index, piece] of lines.entries()) {
+      this.#skips ||= this.#rest.length + piece.length > MAX_WORD_CHARS;
+      this.#rest = this.#skips ? '' : this.#rest + piece;
+      if (index === lines.length - 1) break;
+      const word = this.#skips ? null : wordOf(this.#rest);
+      if (word !== null) words.push(word);
+      this.#rest = '';
+      this.#skips = false;
+    }
+    return words;
+  }
+}
+
+function wordOf(line: string): RunnerWord | null {
+  if (line === 'ready') return 'ready';
+  if (/^pid \d{1,10}$/.test(line)) return 'pid';
+  const waitStatus = Number(/^end (\d{1,5})$/.exec(line)?.[1] ?? Number.NaN);
+  return isEnd(waitStatus) ? { waitStatus } : null;
+}
+
+/** 16 bits; the low seven are 127 for one that is stopped, which is no end. */
+const isEnd = (waitStatus: number): boolean => waitStatus <= 0xffff && (waitStatus & 0x7f) !== 0x7f;
+
 /** A message to the runner: its length in four bytes, then its text. */
 export function runnerFrame(text: string): Buffer {
   const body = Buffer.from(text);

@@ -7,14 +7,19 @@ export interface SandboxStatus {
   readonly exitCode: number | null;
 }
 
+/** The kernel's PID_MAX_LIMIT. */
+const MAX_PID = 4 * 1024 * 1024;
+const MAX_CODE = 255;
+
 /** `text` is a JSON document a line; the last one may be cut. */
 export function parseStatus(text: string): SandboxStatus {
   let childPid: number | null = null;
   let exitCode: number | null = null;
   for (const line of text.split('\n')) {
     const document = parsed(line);
-    if (typeof document['child-pid'] === 'number') childPid = document['child-pid'];
-    if (typeof document['exit-code'] === 'number') exitCode = document['exit-code'];
+    // It gets signals: 1, 0 and what is below mean others than a sandbox.
+    if (isWithin(document['child-pid'], 2, MAX_PID)) childPid = document['child-pid'];
+    if (isWithin(document['exit-code'], 0, MAX_CODE)) exitCode = document['exit-code'];
   }
   return { childPid, exitCode };
 }
@@ -27,3 +32,6 @@ function parsed(line: string): Record<string, unknown> {
     return {};
   }
 }
+
+const isWithin = (given: unknown, least: number, most: number): given is number =>
+  typeof given === 'number' && Number.isInteger(given) && given >= least && given <= most;

@@ -1,8 +1,8 @@
 import { appendFile, readFile, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { CastEncoder } from '../../../protocol/asciicast.ts';
-import { castInfo, marker } from '../../../protocol/cast.ts';
+import { CastEncoder, encodeHeader } from '../../../protocol/asciicast.ts';
+import { castInfo, castMethods, marker } from '../../../protocol/cast.ts';
 import { Emulator } from '../../../server/screen/emulator.ts';
 import { directory, type Event, longSession, SIZE, shelf } from './shelf.ts';
 
@@ -38,6 +38,16 @@ test('casts are listed newest first, by slot and label, in pages', async () => {
     failed: 1,
   });
   expect(castInfo.safeParse(newest).success).toBe(true);
+});
+
+test('a recording that does not say whose it is can be listed, and clients take the list', async () => {
+  const { library, dir } = await shelf();
+  await writeFile(join(dir, 'cast_foreign.cast'), '{"version":2,"width":80,"height":24}\n[1,"o","x"]\n');
+  const long = { cast: 'cast_long', slot: 'x'.repeat(65), label: null, startedAt: 1 };
+  await writeFile(join(dir, 'cast_long.cast'), encodeHeader({ version: 3, cols: 80, rows: 24, slotcast: long }));
+  const casts = await library.list({ limit: 10 });
+  expect(casts.map(({ slot }) => slot)).toEqual(['', '']);
+  expect(castMethods['cast.list'].result.safeParse({ casts }).error).toBeUndefined();
 });
 
 test('a directory that is not there yet has no casts', async () => {

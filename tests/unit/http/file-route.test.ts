@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, symlink, truncate, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { errorName, type Site, startSite } from './harness.ts';
@@ -147,6 +148,20 @@ test.each([
   expect(reply.headers['content-disposition']).toContain(`filename="slot_0.${format}"`);
   const names = execFileSync(command, args, { input: reply.body }).toString().trim().split('\n').sort();
   expect(names.filter((name) => name.endsWith('.txt'))).toEqual(['b.txt', 'src/a.txt']);
+});
+
+test('who asks for an archive and leaves at once is no defect in the log', async () => {
+  await writeFile(join(site.workspace, 'a.txt'), 'x');
+  const token = await site.token('agent');
+  const ask = `GET /slots/slot_0/archive HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${token}\r\n\r\n`;
+  const leave = (): Promise<unknown> =>
+    new Promise((resolve) => {
+      const socket = connect(site.port, '127.0.0.1', () => socket.end(ask)).resume();
+      socket.on('close', resolve).on('error', resolve);
+    });
+  for (let time = 0; time < 10; time++) await Promise.all(Array.from({ length: 10 }, leave));
+  await site.ask(`${FILES}/a.txt`);
+  expect(site.logged.join('')).not.toContain('request failed');
 });
 
 test('an archive of what is not there, or in another format, is refused; one that is left early is let go', async () => {

@@ -213,9 +213,26 @@ test.each([
   ['{"version":2,"width":80,"height":24}\n[1,"o","a"]\nnonsense', 'neither an event nor a comment', 3],
   ['{"version":2,"width":80,"height":24}\n[1,"o","a', 'no JSON', 2],
   ['{"version":2,"width":80,"height":24}\n["1","o","a"]', 'no event', 2],
+  ['{"version":2,"width":1e300,"height":24}', 'the header has no size', 1],
+  ['{"version":2,"width":80,"height":24}\n[1e308,"o","a"]', 'the time of the event is too large', 2],
+  ['{"version":3,"term":{"cols":80,"rows":24}}\n[9e9,"o","a"]\n[9e9,"o","a"]', 'the time of the event is too large', 3],
   ['{"version":2,"width":80,"height":24}\n[1,"o",5]', 'the data of the event is no text', 2],
 ])('%j is told with its line', (text, message, line) => {
   expect(() => decode(`${text}\n`)).toThrow(`line ${line}: ${message}`);
+});
+
+test('numbers of a damaged seal, gap or origin that nobody can count on with are none', () => {
+  const origin = '"slotcast":{"cast":"cast_1","slot":"slot_0","label":null,"startedAt":1e999}';
+  const head = `{"version":3,"term":{"cols":80,"rows":24},"timestamp":1e306,${origin}}\n`;
+  const gap = '# slotcast gap {"from":1,"to":1e300}\n';
+  const seals = ['1e999,"frames":1,"commands":0', '-1,"frames":1,"commands":0', '1,"frames":1,"commands":0.5'];
+  const text = `${head}${gap}[0.1,"o","a"]\n${seals.map((seal) => `# slotcast end {"duration":${seal}}\n`).join('')}`;
+  const [first, ...rest] = decode(text);
+  expect(first).toMatchObject({ header: { version: 3, cols: 80, rows: 24 } });
+  expect(first).not.toHaveProperty('header.slotcast');
+  expect(first).not.toHaveProperty('header.timestamp');
+  expect(rest).toMatchObject([{ kind: 'event', seq: 1 }]);
+  expect(rest).toHaveLength(1);
 });
 
 test('what comes before a bad line is given out first', () => {

@@ -71,6 +71,7 @@ describe('refused before the upgrade', () => {
     ['an origin on another port', { headers: { origin: 'http://127.0.0.1:1' } }, [403, 'FORBIDDEN']],
     ['a foreign host', { headers: { host: 'evil.example' } }, [403, 'FORBIDDEN']],
     ['another path', { path: '/other' }, [404, 'METHOD_NOT_FOUND']],
+    ['a path that is another host', { path: '//' }, [404, 'METHOD_NOT_FOUND']],
     ['a foreign origin, even without credential', { token: null, headers: { origin: 'null' } }, [403, 'FORBIDDEN']],
   ])('%s', async (_name, options, expected) => {
     expect(await refusal(await start(), options)).toEqual(expected);

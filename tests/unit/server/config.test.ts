@@ -35,6 +35,10 @@ test.each([
   [['--auth', 'none', '--network', 'host'], /--auth none with --network host/],
   [['--mount', 'relative:/x'], /--mount takes SRC:DST/],
   [['--mount', '/a:/b:rx'], /--mount takes SRC:DST/],
+  [['--port', ''], /--port takes number, not ""/],
+  [['--port', '1e3'], /--port takes number, not "1e3"/],
+  [['--record-inputs'], /unknown option '--record-inputs' \(Did you mean --record-input\?\)/],
+  [['--config', '/no\nwhere.json'], /config file \/no where.json cannot be read/],
   [['--config', '/nowhere.json'], /config file \/nowhere.json cannot be read/],
   [['--max-memory', 'much'], /--max-memory takes size, not "much" \(give a size such as 512M/],
   [['--max-file-size', '1K'], /--max-file-size takes size/],
@@ -57,6 +61,17 @@ test.each([
   ['0', 0],
 ])('a size of %s is %i bytes', (text, bytes) => {
   expect(read(['--max-memory', text]).maxMemory).toBe(bytes);
+});
+
+test('an empty variable or a null in the file is no port 0', () => {
+  expect(() => read([], { SLOTCAST_PORT: '' })).toThrow('--port takes number, not ""');
+  const dir = mkdtempSync(join(tmpdir(), 'slotcast-config-'));
+  const file = join(dir, 'config.json');
+  for (const given of ['null', '[]', 'true', '[8080]']) {
+    writeFileSync(file, `{"port":${given}}`);
+    expect(() => read(['--config', file])).toThrow('--port takes number');
+  }
+  rmSync(dir, { recursive: true });
 });
 
 test('mounts are read with and without ro', () => {

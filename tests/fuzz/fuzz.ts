@@ -1,0 +1,28 @@
+// How much is tried, and how a failure is repeated: the one place that reads the variables of the fuzz tests. It never hides a failure.
+import type { Parameters } from 'fast-check';
+
+/** A run with FUZZ_RUNS may take as long as it likes; the usual one is over within seconds. */
+const LONG_MS = 3_600_000;
+const USUAL_MS = 60_000;
+
+const wished = Number(process.env['FUZZ_RUNS']) || 0;
+
+/**
+ * FUZZ_RUNS=10000 tries each property that often, where the usual number is lower. A failure prints its seed and path:
+ * FUZZ_SEED and FUZZ_PATH, with the test's name after -t, repeat it.
+ */
+export function asked<T>(usual: number, more: Parameters<T> = {}): Parameters<T> {
+  const { FUZZ_SEED: seed, FUZZ_PATH: path } = process.env;
+  return {
+    numRuns: Math.max(usual, wished),
+    ...(seed === undefined ? {} : { seed: Number(seed) }),
+    ...(path === undefined ? {} : { path }),
+    ...more,
+  };
+}
+
+/** For properties over a real gateway: what they did can't be undone, so a smaller example would be none. */
+export const asFound = { endOnFailure: true } as const;
+
+/** Of each test. */
+export const timeout: number = wished > 0 ? LONG_MS : USUAL_MS;
