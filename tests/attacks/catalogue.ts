@@ -137,6 +137,10 @@ export const catalogue = {
   E27: row('guess tokens', 'limited by address'),
   E28: row('a form from another site', 'refused'),
   E29: row('one ticket, used many times at once', 'one gets in'),
+  E30: row('nesting 100,000 deep', 'INVALID_REQUEST, no overflow'),
+  E31: row('numbers like 1e400, the same key twice', 'INVALID_PARAMS; what is checked is what is done'),
+  E32: row('ids that are objects, fractions, very long', 'INVALID_REQUEST, or the same id in the reply'),
+  E33: row('half a character (lone surrogate) everywhere', 'a reply or a typed error; the recording is whole'),
   E60: row(
     'guess without end from an address that others share',
     'who has a token of the gateway gets in all the same',
