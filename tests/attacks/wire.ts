@@ -113,12 +113,13 @@ export class Wire {
     return found;
   }
 
-  /** The code of the close frame, when the other end has closed; null when it sent none. */
+  /** The code of the close frame, when the other end has closed; null when it sent none, 1005 when that has no code. */
   async closeCode(): Promise<number | null> {
     await this.until(() => this.socket.destroyed || this.frames().some(({ opcode }) => opcode === CLOSE));
     const last = this.frames().find(({ opcode }) => opcode === CLOSE);
     this.socket.destroy();
-    return last === undefined ? null : last.payload.readUInt16BE(0);
+    if (last === undefined) return null;
+    return last.payload.length < 2 ? 1005 : last.payload.readUInt16BE(0);
   }
 
   /** Waits until it holds; it is looked at whenever something comes, and at the end. */
