@@ -21,6 +21,7 @@ export interface GateOptions {
 export class Gate {
   readonly #options: GateOptions;
   readonly #attempts: Attempts;
+  readonly #admitted = new WeakSet<Visitor['socket']>();
 
   constructor(options: GateOptions) {
     this.#options = options;
@@ -34,6 +35,17 @@ export class Gate {
 
   /** What the request's credential allows. UNAUTHENTICATED without a right one, RATE_LIMITED after many wrong ones. */
   async admit(visitor: Visitor): Promise<Admission> {
+    const admission = await this.#admit(visitor);
+    this.#admitted.add(visitor.socket);
+    return admission;
+  }
+
+  /** Whether a request on this connection had a right credential. */
+  hasAdmitted(socket: Visitor['socket']): boolean {
+    return this.#admitted.has(socket);
+  }
+
+  async #admit(visitor: Visitor): Promise<Admission> {
     const credential = findCredential(visitor);
     const { tokens } = this.#options;
     if (tokens === null) return ANYBODY;

@@ -123,7 +123,7 @@ export const catalogue = {
   E10: row('malformed WebSocket frames', 'closed as RFC 6455 says'),
   E11: row('wrong types for every method', 'INVALID_PARAMS each'),
   E12: row('unknown methods and notifications', 'METHOD_NOT_FOUND; no reply to a notification'),
-  E13: row('headers a byte at a time', 'closed by the timeout'),
+  E13: row('headers, or the body of a sign-in, a byte at a time', 'closed by the timeout'),
   E15: row('thousands of idle connections', 'capped; agents are still served'),
   E16: row('foreign Origin', '403 before the upgrade'),
   E17: row('foreign Host (DNS rebinding)', '403'),

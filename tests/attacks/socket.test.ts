@@ -167,13 +167,25 @@ describe('E', () => {
       // Nothing at all is as slow.
       const silent = await Wire.open(target.port);
       const upgrade = await Wire.open(target.port);
-      open.push(drip, silent, upgrade);
+      const body = await Wire.open(target.port);
+      const chunked = await Wire.open(target.port);
+      open.push(drip, silent, upgrade, body, chunked);
+      // Signing in needs no credential, so a body may come from anybody.
+      const session = `POST /session HTTP/1.1\r\nHost: 127.0.0.1:${target.port}\r\nContent-Type: application/json\r\n`;
+      body.send(`${session}Content-Length: 60000\r\n\r\n{"ticket":"`);
+      chunked.send(`${session}Transfer-Encoding: chunked\r\n\r\n`);
       drip.send(`GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:${target.port}\r\nX: `);
       upgrade.send(handshake(target.port).slice(0, -2));
-      const timer = setInterval(() => drip.send('x'), 500);
-      await Promise.all([drip.closed, upgrade.closed, silent.closed]).finally(() => clearInterval(timer));
+      const timer = setInterval(() => {
+        drip.send('x');
+        body.send('x');
+        chunked.send('1\r\nx\r\n');
+      }, 500);
+      await Promise.all([drip, upgrade, silent, body, chunked].map(({ closed }) => closed)).finally(() =>
+        clearInterval(timer),
+      );
       const tookMs = performance.now() - startMs;
-      expect(drip.status).toBe(408);
+      expect([drip.status, body.status, chunked.status]).toEqual([408, 400, 400]);
       expect(tookMs).toBeGreaterThan(8_000);
       expect(tookMs).toBeLessThan(20_000);
     },
