@@ -7,9 +7,6 @@ import { type Gate, requireRole } from '../auth/gate.ts';
 import { requireSlot } from '../auth/scope.ts';
 import type { Admission } from '../auth/token.ts';
 
-/** A small body arrives at once, as headers do; a ticket's comes from somebody who has shown no credential yet. */
-const BODY_MS = 10_000;
-
 export interface HttpEnv {
   Bindings: HttpBindings;
   Variables: { admission: Admission };
@@ -39,16 +36,9 @@ export async function jsonBody(c: HttpContext): Promise<unknown> {
   if (!/^application\/json\b/i.test(c.req.header('content-type') ?? '')) {
     throw new Fault('INVALID_REQUEST', 'Send a JSON body with Content-Type: application/json.');
   }
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    const fault = new Fault('INVALID_REQUEST', `The body did not arrive within ${BODY_MS / 1000} s.`);
-    timer = setTimeout(() => reject(fault), BODY_MS);
-  });
   try {
-    return await Promise.race([c.req.json(), late]);
-  } catch (error) {
-    throw error instanceof Fault ? error : new Fault('PARSE_ERROR', 'The body is not JSON.');
-  } finally {
-    clearTimeout(timer);
+    return await c.req.json();
+  } catch {
+    throw new Fault('PARSE_ERROR', 'The body is not JSON.');
   }
 }
