@@ -202,7 +202,7 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
     ...castHandlers({ library, pool, lane }),
     ...fileHandlers(pool),
   };
-  const gate = new Gate({ tokens, origins: { allowed: [config.host, ...config.allowHost] } });
+  const gate = new Gate({ tokens, origins: { host: config.host, allowed: config.allowHost } });
   const metrics: Metrics = new Metrics({ slots: () => pool.list(), connections: () => endpoint.size });
   const dispatcher = new Dispatcher({ handlers, log, draining: () => draining, observe: metrics.observeCall });
   const endpoint: Endpoint = new Endpoint({

@@ -10,6 +10,8 @@ interface Place {
 }
 
 export interface OriginPolicy {
+  /** The name that the gateway listens on: a right Host, but no leave for pages of other ports there. */
+  readonly host?: string;
   /** `name` or `name:port`: further names of this gateway, and of pages that may talk to it. */
   readonly allowed: readonly string[];
 }
@@ -19,9 +21,14 @@ export interface OriginPolicy {
  * A Host is right as a loopback name, an address (which can't be rebound as a DNS name can) or an allowed name.
  * An Origin is right when it has the Host's name and port, or is allowed; programs that are no browsers send none.
  */
-export function checkOrigin({ headers }: Carrier, { allowed }: OriginPolicy): void {
+export function checkOrigin({ headers }: Carrier, { host: own, allowed }: OriginPolicy): void {
   const host = parsePlace(one(headers['host']));
-  const known = host !== null && (isLoopback(host.name) || isIP(host.name) !== 0 || isAllowed(host, host, allowed));
+  const known =
+    host !== null &&
+    (isLoopback(host.name) ||
+      isIP(host.name) !== 0 ||
+      host.name === own?.toLowerCase() ||
+      isAllowed(host, host, allowed));
   if (!known) {
     throw new Fault('FORBIDDEN', 'The Host header names another server. Start the gateway with --allow-host NAME.');
   }

@@ -315,7 +315,7 @@ describe('E', () => {
       };
       expect(await refusal('slot_99')).toBe(await refusal(other.name));
     }
-    expect((await other.file.read('secret')).text()).toBe('of the other');
+    expect((await other.file.read({ path: 'secret' })).data).toBe('of the other');
     await Promise.all(slots.map((slot) => slot.release()));
   });
 
@@ -450,7 +450,7 @@ describe('E', () => {
     const gateway = await startTarget(me, { flags: ['--http-api', 'open'] });
     try {
       const session = await ask(gateway.port, '/session', { method: 'POST' });
-      const cookie = /set-cookie: (slotcast=[^;]+); .*HttpOnly; SameSite=Strict/i.exec(session.text)?.[1] ?? '';
+      const cookie = /set-cookie: (slotcast=[^;]+);(?=.*HttpOnly)(?=.*SameSite=Strict)/i.exec(session.text)?.[1] ?? '';
       expect(cookie).not.toBe('');
       const bodies: Readonly<Record<string, string>> = {
         '/session': '{"ticket":"x"}',
@@ -528,7 +528,7 @@ async function leased(): Promise<[[Slot, Slot], [string, string]]> {
   const two = await target.slot({ slot: 'slot_1' });
   for (const slot of [one, two]) {
     await slot.terminal.run({ command: 'echo recorded' });
-    await slot.file.write('secret', slot === two ? 'of the other' : 'own');
+    await slot.file.write({ path: 'secret', data: slot === two ? 'of the other' : 'own' });
   }
   return [
     [one, two],
