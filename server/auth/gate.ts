@@ -59,14 +59,10 @@ export class Gate {
       const afterMs = Math.ceil(waitMs);
       throw new Fault('RATE_LIMITED', `Too many wrong credentials. Wait ${afterMs} ms.`, { afterMs });
     }
-    try {
-      const admission = await tokens.verify(credential.token);
-      this.#attempts.succeeded(credential.token);
-      return admission;
-    } catch (error) {
-      this.#attempts.failed(address);
-      throw error;
-    }
+    const attempt = this.#attempts.begin(address);
+    const admission = await tokens.verify(credential.token);
+    attempt.succeeded(credential.token);
+    return admission;
   }
 
   /** Calls once when the admission ends while something is open by it. */
