@@ -520,6 +520,126 @@ describe('E', () => {
   });
 });
 
+describe('E, further', () => {
+  attackOnce('E34', async () => {
+    for (const path of ['/', '/session', '/casts', '/healthz', '/slots/slot_0/files/a', '/ws', '/live/slot_0']) {
+      for (const method of ['OPTIONS', 'TRACE', 'CONNECT', 'PATCH', 'DEBUG', 'QUERY']) {
+        const headers = { 'x-http-method-override': 'DELETE', origin: `http://127.0.0.1:${target.port}` };
+        const reply = await ask(target.port, path, { method, headers: { ...headers, 'x-sent': CANARY } });
+        // Node hangs up on CONNECT without a word.
+        if (method === 'CONNECT') expect(reply.text).toBe('');
+        else expect([400, 404, 405], `${method} ${path}`).toContain(reply.status);
+        // Nothing of the request comes back, and no other page is given leave.
+        expect(reply.text).not.toContain(CANARY);
+        expect(reply.text).not.toContain(TOKEN);
+        expect(reply.text).not.toMatch(/access-control-allow/i);
+      }
+      const head = await ask(target.port, path, { method: 'HEAD' });
+      const get = await ask(target.port, path);
+      expect([head.status, head.body], path).toEqual([get.status, '']);
+      // HEAD asks for the credential like GET.
+      const bare = await ask(target.port, path, { method: 'HEAD', token: null });
+      expect(bare.status, path).toBe((await ask(target.port, path, { token: null })).status);
+    }
+  });
+
+  attackOnce('E35', async () => {
+    const slot = await target.slot();
+    const names = [
+      'a\r\nSet-Cookie: slotcast=forged',
+      'b"; filename="c.html',
+      "d''%0d%0aX: y",
+      'e\u202efdp.exe',
+      'f\u0000',
+    ];
+    for (const name of names) {
+      const path = `/slots/${slot.name}/files/${encodeURIComponent(name)}`;
+      const put = await ask(target.port, path, { method: 'PUT', body: 'x' });
+      if (name.includes('\0')) {
+        expect(put.status).toBe(400);
+        continue;
+      }
+      expect(put.status, name).toBe(200);
+      const got = await ask(target.port, path);
+      expect([got.status, got.body]).toEqual([200, 'x']);
+      const head = got.text.slice(0, got.text.indexOf('\r\n\r\n'));
+      expect(head).not.toMatch(/^set-cookie|^x: y/im);
+      const [disposition = ''] = /^content-disposition: .*$/im.exec(head) ?? [];
+      // One name in quotes, of plain characters, and one that is encoded.
+      expect(disposition).toMatch(
+        /^content-disposition: attachment; filename="[ !#-[\]-~]*"; filename\*=UTF-8''[\w.%~-]*$/i,
+      );
+    }
+    for (const bad of [
+      '%00',
+      '%',
+      '%zz',
+      '%c0%ae%c0%ae%c0%afcanary',
+      '%ff',
+      '%ed%a0%80',
+      '%2e%2e%2fcanary',
+      '..%2f..%2fcanary',
+    ]) {
+      for (const path of [
+        `/slots/${slot.name}/files/${bad}`,
+        `/slots/${bad}/files/a`,
+        `/casts/${bad}.cast`,
+        `/${bad}`,
+      ]) {
+        const reply = await ask(target.port, path);
+        expect([400, 403, 404], path).toContain(reply.status);
+        expect(reply.text).not.toContain(CANARY);
+      }
+      for (const path of ['/live/', '/ws?slot=']) {
+        expect([400, 403, 404, 101]).toContain(statusOf(await shake(`${path}${bad}`, [bearer(TOKEN)])));
+      }
+    }
+    expect((await ask(target.port, '/session')).status).toBe(200);
+    expect(target.printed.stderr).not.toContain('request failed');
+    await slot.release();
+  });
+
+  attackOnce('E36', async () => {
+    const signIn = await ask(target.port, '/session', { method: 'POST' });
+    const [, cookie = ''] = /set-cookie: (slotcast=[^;]+)/i.exec(signIn.text) ?? [];
+    const by = { token: null, headers: { cookie } };
+    expect((await ask(target.port, '/session', by)).status).toBe(200);
+    const wire = await Wire.open(target.port);
+    open.push(wire);
+    wire.send(handshake(target.port, { headers: [`Cookie: ${cookie}`] }));
+    await wire.until(() => wire.heard.includes('\r\n\r\n'));
+    wire.heard = Buffer.alloc(0);
+    const code = wire.closeCode();
+    expect((await ask(target.port, '/session', { ...by, method: 'DELETE' })).status).toBe(200);
+    expect(await code).toBe(4401);
+    expect((await ask(target.port, '/session', by)).status).toBe(401);
+    expect((await ask(target.port, '/session', { token: cookie.replace('slotcast=', '') })).status).toBe(401);
+    expect((await ask(target.port, '/session')).status).toBe(200);
+  });
+
+  attackOnce('E37', async () => {
+    const slot = await target.slot();
+    const path = `/slots/${slot.name}/files/dripping`;
+    const wire = await Wire.open(target.port);
+    open.push(wire);
+    wire.send(
+      `PUT ${path} HTTP/1.1\r\nHost: 127.0.0.1:${target.port}\r\n${bearer(TOKEN)}\r\nContent-Length: 1000\r\n\r\nx`,
+    );
+    for (let at = 0; at < 20; at++) {
+      wire.send('x');
+      // Others go on meanwhile, and nothing of it is there yet.
+      await slot.file.write({ path: `other-${at}`, data: 'y' });
+    }
+    expect((await ask(target.port, path)).status).toBe(404);
+    wire.close();
+    await wire.closed;
+    await slot.exec.run({ command: 'true' });
+    const { stdout } = await slot.exec.run({ command: 'ls -A | grep -vc other-' });
+    expect(stdout).toBe('0\n');
+    await slot.release();
+  });
+});
+
 /** Two slots with a file and a recording each. */
 async function leased(): Promise<[[Slot, Slot], [string, string]]> {
   const one = await target.slot({ slot: 'slot_0' });

@@ -141,6 +141,10 @@ export const catalogue = {
   E31: row('numbers like 1e400, the same key twice', 'INVALID_PARAMS; what is checked is what is done'),
   E32: row('ids that are objects, fractions, very long', 'INVALID_REQUEST, or the same id in the reply'),
   E33: row('half a character (lone surrogate) everywhere', 'a reply or a typed error; the recording is whole'),
+  E34: row('HEAD, OPTIONS, TRACE and methods that nobody knows', 'HEAD as GET; the others refused, nothing sent back'),
+  E35: row('headers in a file name; %00 and overlong UTF-8 in paths', 'one header; 400 or 404'),
+  E36: row('the cookie of a session that was signed out', '401, and what it had opened is closed'),
+  E37: row('an upload that drips and is cut off', 'others go on, nothing of it stays'),
   E60: row(
     'guess without end from an address that others share',
     'who has a token of the gateway gets in all the same',
