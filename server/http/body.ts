@@ -1,6 +1,6 @@
 // The body of a request as text, bounded in bytes and in time. It is read from Node's request, as the handlers of files do.
+import type { HttpBindings } from '@hono/node-server';
 import { Fault } from '../../protocol/fault.ts';
-import type { HttpContext } from './env.ts';
 
 export interface BodyLimits {
   readonly maxBytes: number;
@@ -9,16 +9,19 @@ export interface BodyLimits {
 }
 
 /** Faults: TOO_LARGE; INVALID_REQUEST for a body that does not arrive in time, which also ends its connection. */
-export async function readBody(c: HttpContext, { maxBytes, withinMs }: BodyLimits): Promise<string> {
-  const announced = Number(c.req.header('content-length') ?? 0);
+export async function readBody(
+  { incoming, outgoing }: HttpBindings,
+  { maxBytes, withinMs }: BodyLimits,
+): Promise<string> {
+  const announced = Number(incoming.headers['content-length'] ?? 0);
   if (announced > maxBytes) throw tooLarge(maxBytes);
-  const body = collect(c, maxBytes);
+  const body = collect(incoming, maxBytes);
   if (withinMs === undefined) return await body;
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => {
       // Else Node would go on reading what is left of it.
-      c.env.outgoing.setHeader('connection', 'close');
+      outgoing.setHeader('connection', 'close');
       reject(new Fault('INVALID_REQUEST', `The body did not arrive within ${withinMs / 1000} s.`));
     }, withinMs);
   });
@@ -29,11 +32,11 @@ export async function readBody(c: HttpContext, { maxBytes, withinMs }: BodyLimit
   }
 }
 
-async function collect(c: HttpContext, maxBytes: number): Promise<string> {
+async function collect(incoming: HttpBindings['incoming'], maxBytes: number): Promise<string> {
   const pieces: Buffer[] = [];
   let bytes = 0;
   // Left open when it is not read to its end, so that the reply still gets out.
-  for await (const piece of c.env.incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+  for await (const piece of incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     bytes += piece.length;
     if (bytes > maxBytes) throw tooLarge(maxBytes);
     pieces.push(piece);

@@ -40,7 +40,7 @@ export async function jsonBody(c: HttpContext): Promise<unknown> {
   if (!/^application\/json\b/i.test(c.req.header('content-type') ?? '')) {
     throw new Fault('INVALID_REQUEST', 'Send a JSON body with Content-Type: application/json.');
   }
-  const text = await readBody(c, JSON_BODY);
+  const text = await readBody(c.env, JSON_BODY);
   try {
     return JSON.parse(text);
   } catch {

@@ -516,6 +516,12 @@ describe('E', () => {
     ]) {
       expect([400, 401], body).toContain((await use(body)).status);
     }
+    // In chunks, without a length: read all the same.
+    const wire = await Wire.open(target.port);
+    const head = `POST /session HTTP/1.1\r\nHost: 127.0.0.1:${target.port}\r\nContent-Type: application/json\r\n`;
+    wire.send(`${head}Connection: close\r\nTransfer-Encoding: chunked\r\n\r\ne\r\n{"ticket":"x"}\r\n0\r\n\r\n`);
+    await wire.closed;
+    expect(wire.status).toBe(401);
     expect(target.printed.stderr).not.toContain(ticket);
   });
 });

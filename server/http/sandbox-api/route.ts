@@ -129,7 +129,7 @@ async function inOrderOfSlots<T>(orders: readonly unknown[], run: (order: unknow
 }
 
 async function bodyOf(c: HttpContext): Promise<unknown> {
-  const text = await readBody(c, { maxBytes: MAX_BODY_BYTES });
+  const text = await readBody(c.env, { maxBytes: MAX_BODY_BYTES });
   try {
     return parseJson(text);
   } catch {
