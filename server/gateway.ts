@@ -1,7 +1,7 @@
 // The composition root: the only file that knows every room. It makes the parts, ties them together, and takes them down in order.
 import { readFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pino, { type Logger } from 'pino';
@@ -202,7 +202,7 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
     ...castHandlers({ library, pool, lane }),
     ...fileHandlers(pool),
   };
-  const gate = new Gate({ tokens, origins: { allowed: [config.host, ...config.allowHost] } });
+  const gate = new Gate({ tokens, origins: { host: config.host, allowed: config.allowHost } });
   const metrics: Metrics = new Metrics({ slots: () => pool.list(), connections: () => endpoint.size });
   const dispatcher = new Dispatcher({ handlers, log, draining: () => draining, observe: metrics.observeCall });
   const endpoint: Endpoint = new Endpoint({
@@ -249,7 +249,9 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
   const drain = (): void => {
     draining = true;
   };
-  return { pool, library, endpoint, server: httpServer({ app, upgrade: endpoint.upgrade }), tickets, drain };
+  const isKnown = (socket: Socket): boolean => gate.hasAdmitted(socket);
+  const server = httpServer({ app, upgrade: endpoint.upgrade, isKnown });
+  return { pool, library, endpoint, server, tickets, drain };
 }
 
 /** A cast whose lease goes on, as the library sees it. */

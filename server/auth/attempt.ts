@@ -26,18 +26,21 @@ export class Attempts {
     return bucket.waitMs(this.#now());
   }
 
-  succeeded(token: string): void {
-    this.#known.add(digest(token));
-    dropOldest(this.#known, MAX_KNOWN);
-  }
-
-  failed(address: string): void {
+  /** Counts a credential as wrong before it is looked at, so that many at once count like one after the other. */
+  begin(address: string): { succeeded(token: string): void } {
     const bucket = this.#failures.get(address) ?? new Bucket(FAILURES, this.#now());
-    bucket.take(this.#now());
-    // Set anew, so that the address that failed last is forgotten last.
+    const isCounted = bucket.take(this.#now());
+    // Set anew, so that the address that tried last is forgotten last.
     this.#failures.delete(address);
     this.#failures.set(address, bucket);
     dropOldest(this.#failures, MAX_ADDRESSES);
+    return {
+      succeeded: (token) => {
+        if (isCounted) bucket.give();
+        this.#known.add(digest(token));
+        dropOldest(this.#known, MAX_KNOWN);
+      },
+    };
   }
 }
 

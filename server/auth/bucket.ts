@@ -23,6 +23,11 @@ export class Bucket {
     return true;
   }
 
+  /** Puts back what was taken. */
+  give(): void {
+    this.#level = Math.min(this.#options.size, this.#level + 1);
+  }
+
   /** How long until there is one. */
   waitMs(nowMs: number): number {
     const { size, perSecond } = this.#options;

@@ -8,6 +8,7 @@ const queryNames = new Set(['token', 'access_token', 'bearer', 'authorization', 
 
 export interface Carrier {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly method?: string | undefined;
   /** Path and query. */
   readonly url?: string | undefined;
 }

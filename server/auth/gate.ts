@@ -21,6 +21,7 @@ export interface GateOptions {
 export class Gate {
   readonly #options: GateOptions;
   readonly #attempts: Attempts;
+  readonly #admitted = new WeakSet<Visitor['socket']>();
 
   constructor(options: GateOptions) {
     this.#options = options;
@@ -34,6 +35,17 @@ export class Gate {
 
   /** What the request's credential allows. UNAUTHENTICATED without a right one, RATE_LIMITED after many wrong ones. */
   async admit(visitor: Visitor): Promise<Admission> {
+    const admission = await this.#admit(visitor);
+    this.#admitted.add(visitor.socket);
+    return admission;
+  }
+
+  /** Whether a request on this connection had a right credential. */
+  hasAdmitted(socket: Visitor['socket']): boolean {
+    return this.#admitted.has(socket);
+  }
+
+  async #admit(visitor: Visitor): Promise<Admission> {
     const credential = findCredential(visitor);
     const { tokens } = this.#options;
     if (tokens === null) return ANYBODY;
@@ -47,14 +59,10 @@ export class Gate {
       const afterMs = Math.ceil(waitMs);
       throw new Fault('RATE_LIMITED', `Too many wrong credentials. Wait ${afterMs} ms.`, { afterMs });
     }
-    try {
-      const admission = await tokens.verify(credential.token);
-      this.#attempts.succeeded(credential.token);
-      return admission;
-    } catch (error) {
-      this.#attempts.failed(address);
-      throw error;
-    }
+    const attempt = this.#attempts.begin(address);
+    const admission = await tokens.verify(credential.token);
+    attempt.succeeded(credential.token);
+    return admission;
   }
 
   /** Calls once when the admission ends while something is open by it. */

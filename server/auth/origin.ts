@@ -10,6 +10,8 @@ interface Place {
 }
 
 export interface OriginPolicy {
+  /** The name that the gateway listens on: a right Host, but no leave for pages of other ports there. */
+  readonly host?: string;
   /** `name` or `name:port`: further names of this gateway, and of pages that may talk to it. */
   readonly allowed: readonly string[];
 }
@@ -19,9 +21,14 @@ export interface OriginPolicy {
  * A Host is right as a loopback name, an address (which can't be rebound as a DNS name can) or an allowed name.
  * An Origin is right when it has the Host's name and port, or is allowed; programs that are no browsers send none.
  */
-export function checkOrigin({ headers }: Carrier, { allowed }: OriginPolicy): void {
+export function checkOrigin({ headers, method }: Carrier, { host: own, allowed }: OriginPolicy): void {
   const host = parsePlace(one(headers['host']));
-  const known = host !== null && (isLoopback(host.name) || isIP(host.name) !== 0 || isAllowed(host, host, allowed));
+  const known =
+    host !== null &&
+    (isLoopback(host.name) ||
+      isIP(host.name) !== 0 ||
+      host.name === own?.toLowerCase() ||
+      isAllowed(host, host, allowed));
   if (!known) {
     throw new Fault('FORBIDDEN', 'The Host header names another server. Start the gateway with --allow-host NAME.');
   }
@@ -30,7 +37,7 @@ export function checkOrigin({ headers }: Carrier, { allowed }: OriginPolicy): vo
     if (!isOwnPage(origin, host, allowed)) {
       throw new Fault('FORBIDDEN', 'Pages of that Origin may not use this gateway. See --allow-host.');
     }
-  } else if (isForeignLoad(headers)) {
+  } else if (isForeignLoad(headers, method)) {
     throw new Fault('FORBIDDEN', 'Pages of other sites may not load from this gateway.');
   }
 }
@@ -59,10 +66,12 @@ function isAllowed(place: Place, host: Place, allowed: readonly string[]): boole
 }
 
 /** Browsers say so when a page of another site, or of another port of this host, loads something without naming its origin. */
-function isForeignLoad(headers: Carrier['headers']): boolean {
+function isForeignLoad(headers: Carrier['headers'], method = 'GET'): boolean {
   const site = one(headers['sec-fetch-site']);
   const foreign = site === 'cross-site' || site === 'same-site';
-  return foreign && one(headers['sec-fetch-mode']) !== 'navigate';
+  // Somebody may follow a link, which changes nothing; a form is not a link.
+  const isLink = one(headers['sec-fetch-mode']) === 'navigate' && method === 'GET';
+  return foreign && !isLink;
 }
 
 function parsePlace(text: string | undefined): Place | null {

@@ -1,9 +1,11 @@
 // The HTTP server around the app: limits against clients that are slow on purpose. It routes nothing itself.
 import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
 import type { Hono } from 'hono';
 import { Fault } from '../../protocol/fault.ts';
+import { boundConnections } from './crowd.ts';
 import type { HttpEnv } from './env.ts';
 import { errorReply } from './error-reply.ts';
 import { addSecurityHeaders } from './security-header.ts';
@@ -23,10 +25,12 @@ const MAX_HEADER_BYTES = 16 * 1024;
 export interface ListenerOptions {
   readonly app: Hono<HttpEnv>;
   readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+  /** Whether something on this connection was let in by its credential. */
+  readonly isKnown: (socket: Socket) => boolean;
   readonly headersTimeoutMs?: number;
 }
 
-export function httpServer({ app, upgrade, headersTimeoutMs = HEADERS_TIMEOUT_MS }: ListenerOptions): Server {
+export function httpServer({ app, upgrade, isKnown, headersTimeoutMs = HEADERS_TIMEOUT_MS }: ListenerOptions): Server {
   const listener = getRequestListener((request, env) => app.fetch(request, env), {
     overrideGlobalObjects: false,
     errorHandler: badRequest,
@@ -41,7 +45,7 @@ export function httpServer({ app, upgrade, headersTimeoutMs = HEADERS_TIMEOUT_MS
     },
     (request, reply) => void listener(request, reply),
   );
-  server.maxConnections = MAX_CONNECTIONS;
+  boundConnections(server, { maxConnections: MAX_CONNECTIONS, isKnown });
   server.on('upgrade', upgrade);
   return server;
 }

@@ -1,7 +1,6 @@
 // The HTTP API of the sandbox server that came before: its paths and shapes over the methods of slotcast. Nothing of slots, commands or files is done here.
 import { join } from 'node:path';
 import { Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import type { Logger } from 'pino';
 import { Fault } from '../../../protocol/fault.ts';
 import { type Gate, requireRole } from '../../auth/gate.ts';
@@ -9,6 +8,7 @@ import { seesSlot } from '../../auth/scope.ts';
 import type { Admission } from '../../auth/token.ts';
 import type { Library } from '../../cast/library.ts';
 import type { Pool } from '../../slot/pool.ts';
+import { readBody } from '../body.ts';
 import type { HttpContext, HttpEnv } from '../env.ts';
 import { type ArtifactOrder, listArtifacts, packArtifacts, readArtifact } from './artifact.ts';
 import { execute, slotNamed } from './execute.ts';
@@ -53,13 +53,6 @@ export function sandboxApiRoutes(options: SandboxApiOptions): Hono<HttpEnv> {
       await next();
     });
   }
-  const tooLarge = () => reply({ success: false, error: `A body has at most ${MAX_BODY_BYTES} bytes.` }, 413);
-  app.on(
-    'POST',
-    ['/execute', '/batch', '/reset', '/artifacts/*'],
-    bodyLimit({ maxSize: MAX_BODY_BYTES, onError: tooLarge }),
-  );
-
   app.post('/execute', async (c) => {
     return reply(await execute({ slots, library }, await bodyOf(c), c.get('admission')));
   });
@@ -136,7 +129,7 @@ async function inOrderOfSlots<T>(orders: readonly unknown[], run: (order: unknow
 }
 
 async function bodyOf(c: HttpContext): Promise<unknown> {
-  const text = await c.req.text();
+  const text = await readBody(c.env, { maxBytes: MAX_BODY_BYTES });
   try {
     return parseJson(text);
   } catch {

@@ -120,6 +120,7 @@ export async function startSite(options: SiteOptions = {}): Promise<Site> {
   const server = httpServer({
     app,
     upgrade: endpoint?.upgrade ?? ((_request, socket) => socket.destroy()),
+    isKnown: (socket) => gate.hasAdmitted(socket),
     ...(options.headersTimeoutMs === undefined ? {} : { headersTimeoutMs: options.headersTimeoutMs }),
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
