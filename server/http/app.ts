@@ -1,6 +1,5 @@
 // All HTTP routes in one app, behind the same checks: Host and Origin first, then each route's own credential and role. It opens no port.
 import { Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import type { Logger } from 'pino';
 import { Fault } from '../../protocol/fault.ts';
 import { findCredential } from '../auth/credential.ts';
@@ -8,9 +7,6 @@ import type { Gate } from '../auth/gate.ts';
 import type { HttpEnv } from './env.ts';
 import { errorReply, toFault } from './error-reply.ts';
 import { securityHeaders } from './security-header.ts';
-
-/** A JSON body of ours is a ticket or a token's order. */
-const MAX_JSON_BYTES = 64 * 1024;
 
 export interface AppOptions {
   readonly gate: Gate;
@@ -28,11 +24,6 @@ export function httpApp({ gate, log, routes }: AppOptions): Hono<HttpEnv> {
     findCredential(c.env.incoming);
     await next();
   });
-  const limit = bodyLimit({
-    maxSize: MAX_JSON_BYTES,
-    onError: () => errorReply(new Fault('TOO_LARGE', `A JSON body has at most ${MAX_JSON_BYTES} bytes.`)),
-  });
-  app.on('POST', ['/session', '/session/*', '/tokens'], limit);
   for (const route of routes) app.route('/', route);
   app.notFound(() => errorReply(new Fault('METHOD_NOT_FOUND', 'There is nothing at this address.')));
   app.onError((error, c) => errorReply(toFault(error, log, c.req.routePath)));

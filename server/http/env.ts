@@ -7,6 +7,9 @@ import { type Gate, requireRole } from '../auth/gate.ts';
 import { requireSlot } from '../auth/scope.ts';
 import type { Admission } from '../auth/token.ts';
 
+/** A JSON body of ours is a ticket or a token's order. */
+const MAX_JSON_BYTES = 64 * 1024;
+
 export interface HttpEnv {
   Bindings: HttpBindings;
   Variables: { admission: Admission };
@@ -31,14 +34,31 @@ export function slotOf(c: HttpContext): string {
   return slot;
 }
 
-/** The JSON body. A form of a foreign page can't send this content type. */
+/** The JSON body; TOO_LARGE when it is more than one of ours, however it is sent. A form of a foreign page can't send this content type. */
 export async function jsonBody(c: HttpContext): Promise<unknown> {
   if (!/^application\/json\b/i.test(c.req.header('content-type') ?? '')) {
     throw new Fault('INVALID_REQUEST', 'Send a JSON body with Content-Type: application/json.');
   }
+  const text = await boundedText(c);
   try {
-    return await c.req.json();
+    return JSON.parse(text);
   } catch {
     throw new Fault('PARSE_ERROR', 'The body is not JSON.');
   }
+}
+
+async function boundedText(c: HttpContext): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    // Left open when it is not read to its end, so that the reply still gets out.
+    for await (const chunk of c.env.incoming.iterator({ destroyOnReturn: false })) {
+      bytes += chunk.length;
+      if (bytes > MAX_JSON_BYTES) throw new Fault('TOO_LARGE', `A JSON body has at most ${MAX_JSON_BYTES} bytes.`);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    throw error instanceof Fault ? error : new Fault('CANCELLED', 'The connection ended before the body did.');
+  }
+  return Buffer.concat(chunks).toString();
 }
