@@ -8,7 +8,7 @@ export interface BodyLimits {
   readonly withinMs?: number;
 }
 
-/** Faults: TOO_LARGE; INVALID_REQUEST for a body that does not arrive in time, which also ends its connection. */
+/** Faults: TOO_LARGE; CANCELLED when its sender is gone; INVALID_REQUEST for a body that does not arrive in time, which also ends its connection. */
 export async function readBody(
   { incoming, outgoing }: HttpBindings,
   { maxBytes, withinMs }: BodyLimits,
@@ -36,10 +36,14 @@ async function collect(incoming: HttpBindings['incoming'], maxBytes: number): Pr
   const pieces: Buffer[] = [];
   let bytes = 0;
   // Left open when it is not read to its end, so that the reply still gets out.
-  for await (const piece of incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    bytes += piece.length;
-    if (bytes > maxBytes) throw tooLarge(maxBytes);
-    pieces.push(piece);
+  try {
+    for await (const piece of incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      bytes += piece.length;
+      if (bytes > maxBytes) throw tooLarge(maxBytes);
+      pieces.push(piece);
+    }
+  } catch (error) {
+    throw error instanceof Fault ? error : new Fault('CANCELLED', 'The connection ended before the body did.');
   }
   return new TextDecoder().decode(Buffer.concat(pieces));
 }

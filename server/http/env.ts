@@ -35,7 +35,7 @@ export function slotOf(c: HttpContext): string {
   return slot;
 }
 
-/** The JSON body. A form of a foreign page can't send this content type. */
+/** The JSON body; TOO_LARGE when it is more than one of ours, however it is sent. A form of a foreign page can't send this content type. */
 export async function jsonBody(c: HttpContext): Promise<unknown> {
   if (!/^application\/json\b/i.test(c.req.header('content-type') ?? '')) {
     throw new Fault('INVALID_REQUEST', 'Send a JSON body with Content-Type: application/json.');

@@ -83,6 +83,18 @@ test.each([
   expect((await site.ask('/session', { method: 'POST', token: null, headers, body })).status).toBe(status);
 });
 
+test('a body in chunks signs in like any other, and one that is too large is refused however it is sent', async () => {
+  const site = await start();
+  const headers = { ...json, 'transfer-encoding': 'chunked' };
+  const send = (body: string): Promise<Reply> => site.ask('/session', { method: 'POST', token: null, headers, body });
+  const { ticket } = (await site.ask('/session/tickets', { method: 'POST' })).json<{ ticket: string }>();
+  expect((await send(JSON.stringify({ ticket }))).status).toBe(200);
+  const large = JSON.stringify({ ticket: 'x'.repeat(100_000) });
+  const replies = [await send(large), await site.ask('/tokens', { method: 'POST', headers: json, body: large })];
+  expect(replies.map((reply) => [reply.status, errorName(reply)])).toEqual(Array(2).fill([413, 'TOO_LARGE']));
+  expect(site.logged.join('')).not.toContain('request failed');
+});
+
 test('only admins make and take back tokens, and an admin of one slot only makes those for it', async () => {
   const site = await start();
   const make = (token: string, body: object): Promise<Reply> =>
