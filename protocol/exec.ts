@@ -94,7 +94,7 @@ export const processInfo = z.object({
 });
 export type ProcessInfo = z.infer<typeof processInfo>;
 
-const startFaults = ['SANDBOX_UNAVAILABLE', 'TOO_MANY_PROCESSES', 'KEY_CONFLICT', 'CANCELLED'] as const;
+const startFaults = ['SANDBOX_UNAVAILABLE', 'TOO_MANY_PROCESSES', 'NO_SPACE', 'KEY_CONFLICT', 'CANCELLED'] as const;
 
 export const execMethods = {
   'exec.run': method({

@@ -40,7 +40,7 @@ export const terminalMethods = {
       network: z.literal('none').optional().describe('starts the shell without network where the slot has it'),
     }),
     result: z.object({ ...size, started: z.boolean(), network: z.enum(['none', 'host']).describe('of the shell') }),
-    faults: ['SANDBOX_UNAVAILABLE'],
+    faults: ['SANDBOX_UNAVAILABLE', 'NO_SPACE'],
   }),
   'terminal.run': method({
     summary:
@@ -54,7 +54,7 @@ export const terminalMethods = {
       key: key.optional(),
     }),
     result: terminalRunResult,
-    faults: ['SANDBOX_UNAVAILABLE', 'TERMINAL_BUSY', 'KEY_CONFLICT', 'CANCELLED'],
+    faults: ['SANDBOX_UNAVAILABLE', 'NO_SPACE', 'TERMINAL_BUSY', 'KEY_CONFLICT', 'CANCELLED'],
   }),
   'terminal.write': method({
     summary: 'Raw bytes to the terminal, as typed.',
@@ -62,7 +62,7 @@ export const terminalMethods = {
     needs: 'slot',
     params: z.strictObject({ data: z.string() }),
     result: empty,
-    faults: ['SANDBOX_UNAVAILABLE'],
+    faults: ['SANDBOX_UNAVAILABLE', 'NO_SPACE'],
   }),
   'terminal.keys': method({
     summary: 'Keys in tmux notation (Enter, C-c, M-x, Up, F5, …); what is no key name is typed as it is.',
@@ -70,7 +70,7 @@ export const terminalMethods = {
     needs: 'slot',
     params: z.strictObject({ keys: z.array(z.string()).max(10_000) }),
     result: empty,
-    faults: ['SANDBOX_UNAVAILABLE'],
+    faults: ['SANDBOX_UNAVAILABLE', 'NO_SPACE'],
   }),
   'terminal.resize': method({
     summary: 'Sets the size for everybody who looks; replies with the size after clamping.',
@@ -78,7 +78,7 @@ export const terminalMethods = {
     needs: 'slot',
     params: z.strictObject({ cols, rows }),
     result: z.object(size),
-    faults: ['SANDBOX_UNAVAILABLE'],
+    faults: ['SANDBOX_UNAVAILABLE', 'NO_SPACE'],
   }),
   'terminal.capture': method({
     summary: 'The screen as it stands, and up to `history` lines above it.',
@@ -89,7 +89,7 @@ export const terminalMethods = {
       format: z.enum(['text', 'ansi']).default('text'),
     }),
     result: terminalCapture,
-    faults: ['SANDBOX_UNAVAILABLE'],
+    faults: ['SANDBOX_UNAVAILABLE', 'NO_SPACE'],
   }),
   'terminal.wait': method({
     summary: 'Waits until the screen shows text or regex, output rests for idleMs, or the shell is back at its prompt.',
@@ -108,7 +108,7 @@ export const terminalMethods = {
         path: ['text'],
       }),
     result: z.object({ matched: z.boolean(), text: z.string(), seq }),
-    faults: ['SANDBOX_UNAVAILABLE', 'TERMINAL_ENDED', 'CANCELLED'],
+    faults: ['SANDBOX_UNAVAILABLE', 'NO_SPACE', 'TERMINAL_ENDED', 'CANCELLED'],
   }),
   'terminal.stop': method({
     summary: 'Ends the shell and all that runs in it.',
