@@ -52,6 +52,8 @@ const ROWS: Readonly<Partial<Record<AttackId, readonly Row[]>>> = {
     ['socket(AF_VSOCK)', 41, 198, [40, 1, 0], 'EAFNOSUPPORT'],
     ['socket(AF_PACKET)', 41, 198, [17, 3, 0], 'EAFNOSUPPORT'],
     ['socket(AF_ALG)', 41, 198, [38, 5, 0], 'EAFNOSUPPORT'],
+    ['socketpair(AF_VSOCK)', 53, 199, [40, 1, 0, 0], 'EAFNOSUPPORT'],
+    ['socketpair(AF_BLUETOOTH)', 53, 199, [31, 1, 0, 0], 'EAFNOSUPPORT'],
   ],
   A42: [['syslog', 103, 116, [3, 0, 0], 'EPERM']],
   A44: [

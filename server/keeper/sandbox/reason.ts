@@ -41,7 +41,7 @@ const CASES: readonly { readonly when: RegExp; readonly remedy: string }[] = [
 
 /** `text` is what bwrap and its wrappers said on stderr. */
 export function explain(text: string, hidden: Readonly<Record<string, string>> = {}): Reason {
-  const said = withoutHostPaths(text.trim(), hidden).split('\n').slice(-3).join(' ').slice(0, 500);
+  const said = withoutHostPaths(text.trim(), hidden).split('\n').slice(-3).join(' ').slice(0, 500).replace(/\.+$/, '');
   const remedy = CASES.find(({ when }) => when.test(text))?.remedy ?? 'Run slotcast doctor on the host.';
   return { reason: said || 'bwrap ended without a word', remedy };
 }

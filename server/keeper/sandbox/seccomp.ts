@@ -10,6 +10,7 @@ export interface SyscallTable {
   readonly clone: number;
   readonly ioctl: number;
   readonly socket: number;
+  readonly socketpair: number;
   /** Answered with EPERM. */
   readonly denied: Readonly<Record<string, number>>;
 }
@@ -50,6 +51,7 @@ export const TABLES: Readonly<Record<'x64' | 'arm64', SyscallTable>> = {
     clone: 56,
     ioctl: 16,
     socket: 41,
+    socketpair: 53,
     denied: {
       ...DENIED_EVERYWHERE,
       ptrace: 101,
@@ -96,6 +98,7 @@ export const TABLES: Readonly<Record<'x64' | 'arm64', SyscallTable>> = {
     clone: 220,
     ioctl: 29,
     socket: 198,
+    socketpair: 199,
     denied: {
       ...DENIED_EVERYWHERE,
       lookup_dcookie: 18,
@@ -192,6 +195,8 @@ function steps(table: SyscallTable): Step[] {
     ...only(table.clone, [{ load: ARG_0 }, { jump: JUMP_ANY_BIT, k: CLONE_NEW, yes: 'eperm', no: 'allow' }]),
     ...only(table.ioctl, [{ load: ARG_1 }, ...choose(DENIED_IOCTLS, 'eperm', 'allow')]),
     ...only(table.socket, [{ load: ARG_0 }, ...choose(SOCKET_FAMILIES, 'allow', 'eafnosupport')]),
+    // The kernel makes both sockets, and loads the family's module, before it finds that the family has no pairs.
+    ...only(table.socketpair, [{ load: ARG_0 }, ...choose(SOCKET_FAMILIES, 'allow', 'eafnosupport')]),
   ];
 }
 

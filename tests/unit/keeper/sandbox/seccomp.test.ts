@@ -58,6 +58,7 @@ describe.each(['x64', 'arm64'] as const)('on %s', (machine) => {
       table.clone,
       table.ioctl,
       table.socket,
+      table.socketpair,
     ]);
     for (let nr = 0; nr < 480; nr++) if (!special.has(nr)) expect(asked(nr), `call ${nr}`).toBe(ACTION.allow);
   });
@@ -93,8 +94,9 @@ describe.each(['x64', 'arm64'] as const)('on %s', (machine) => {
     ['AF_PACKET', 17n, eafnosupport],
     ['AF_ALG', 38n, eafnosupport],
     ['AF_VSOCK', 40n, eafnosupport],
-  ])('socket of %s', (_what, family, expected) => {
+  ])('socket and socketpair of %s', (_what, family, expected) => {
     expect(asked(table.socket, family)).toBe(expected);
+    expect(asked(table.socketpair, family)).toBe(expected);
   });
 });
 
