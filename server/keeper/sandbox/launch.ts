@@ -38,7 +38,7 @@ export interface SandboxEvents {
 const FALLBACK_PATH = '/usr/local/bin:/usr/bin:/bin';
 
 /** The payload's own comes with its order. Without a locale Perl starts twice as fast. */
-const RUNNER_ENV = { PATH: FALLBACK_PATH };
+export const RUNNER_ENV = { PATH: FALLBACK_PATH };
 
 export function launchPath(): string {
   return process.env['PATH'] || FALLBACK_PATH;

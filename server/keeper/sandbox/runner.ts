@@ -194,6 +194,25 @@ until ($ended && !grep { length $$_[2] } @flow) {
 exit 0;
 `;
 
+/** Before the name of a variable that waits for the payload. */
+const HELD = 'SLOTCAST_HELD_';
+
+/** Variables under names that mean nothing. LD_PRELOAD, PATH or PERL5OPT would let a payload act in what starts it, as pid 1 or as the host's root. */
+export function heldEnv(env: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).map(([name, value]) => [HELD + name, value]));
+}
+
+/** Becomes its arguments, with what was held as the whole environment. */
+const BECOME = String.raw`
+%ENV = map { substr($_, length "${HELD}") => $ENV{$_} } grep { /^${HELD}/ } keys %ENV;
+exec { $ARGV[0] } @ARGV;
+print STDERR "slotcast: $ARGV[0]: $!\n";
+exit 127;
+`;
+
+/** Without a sandbox: what stands between the drop to the slot's user and the payload. */
+export const BARE_INIT = ['/usr/bin/perl', '-e', BECOME] as const;
+
 /**
  * First process of a terminal's sandbox: runs its arguments on the pty that it stands on, with no other descriptors, reaps, ends as they end.
  * With it, as with the runner, everything in the sandbox is dead before bwrap ends.
@@ -211,7 +230,7 @@ closedir $fds;
 for (@foreign) { open my $f, "<&=", $_; close $f }
 my $pid = fork;
 defined $pid or die "fork: $!\n";
-if (!$pid) { exec { $ARGV[0] } @ARGV; print STDERR "slotcast: $ARGV[0]: $!\n"; exit 127 }
+if (!$pid) {${BECOME}}
 $0 = "slotcast";
 1 until wait == $pid;
 exit($? & 127 ? 128 + ($? & 127) : $? >> 8);
