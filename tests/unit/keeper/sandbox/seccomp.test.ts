@@ -81,6 +81,8 @@ describe.each(['x64', 'arm64'] as const)('on %s', (machine) => {
     ['TIOCSTI', 0x5412n, eperm],
     ['TIOCSTI with high bits, which the kernel ignores', HIGH | 0x5412n, eperm],
     ['TIOCLINUX', 0x541cn, eperm],
+    ['TIOCSETD', 0x5423n, eperm],
+    ['TIOCGETD', 0x5424n, ACTION.allow],
   ])('ioctl %s', (_what, request, expected) => {
     expect(asked(table.ioctl, 0n, request)).toBe(expected);
   });
