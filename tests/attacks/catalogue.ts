@@ -70,7 +70,7 @@ export const catalogue = {
     'only the shell gets them, as the slot’s user',
   ),
   A45: row("signal the host's processes of the same user", 'none of them is hit'),
-  A46: row('slow, limit and kill pid 1', 'the outcome is the true one, or that it was killed'),
+  A46: row('slow, limit and kill pid 1', 'the outcome is the true one, or lost; never an invented one'),
   A47: row('leave by /proc/1/root, cwd and fd', 'EACCES; the own ones lead nowhere else'),
   A48: row('shared memory and message queues of another sandbox', 'ENOENT'),
   A49: row('leave a socket and a file in /tmp for the next lease', 'they are gone'),
