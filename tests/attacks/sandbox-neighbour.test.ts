@@ -83,6 +83,30 @@ describe('shared things', () => {
     await other.release();
   });
 
+  attack('A63', async (as, context) => {
+    const it = await inside(as);
+    // A key of the user under whose id the payload runs on the host, there until its input ends.
+    const name = `slotcast-probe-${process.pid}`;
+    const add = `my ($t, $n, $v) = ("user", "${name}", "x"); my $k = syscall(${callNumber('add_key')}, $t, $n, $v, 1, -4);`;
+    const code = `$| = 1; ${add} print $k < 0 ? $!+0 : "added", "\n"; <STDIN>; syscall(${callNumber('keyctl')}, 9, $k, -4)`;
+    const holder = spawn('perl', ['-e', code], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      ...hostUser(statSync(join(it.home, 'workspace')).uid),
+    });
+    try {
+      const said = await new Promise((resolve) => holder.stdout.once('data', (data: Buffer) => resolve(`${data}`)));
+      if (said !== 'added\n') return context.skip('no kernel keyring on this host');
+      for (const seen of await it.both('cat /proc/keys; cat /proc/key-users')) {
+        expect(seen.match(/Permission denied/g)).toHaveLength(2);
+        expect(seen).not.toContain(name);
+      }
+    } finally {
+      const exit = new Promise((resolve) => holder.once('exit', resolve));
+      holder.stdin.end();
+      await exit;
+    }
+  });
+
   attack('A61', async (as) => {
     const target = await of(as);
     const it = await inside(as);
@@ -132,8 +156,12 @@ describe('shared things', () => {
 
 /** A process of the host under that user id. */
 function sleeperOf(uid: number): ChildProcess {
-  const isRoot = process.getuid?.() === 0;
-  return spawn('sleep', ['1000'], { stdio: 'ignore', detached: true, ...(isRoot ? { uid, gid: uid } : {}) });
+  return spawn('sleep', ['1000'], { stdio: 'ignore', detached: true, ...hostUser(uid) });
+}
+
+/** Options of spawn; who is no root is that user already. */
+function hostUser(uid: number): { uid?: number; gid?: number } {
+  return process.getuid?.() === 0 ? { uid, gid: uid } : {};
 }
 
 async function ended(child: ChildProcess): Promise<void> {

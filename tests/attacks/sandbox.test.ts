@@ -280,6 +280,7 @@ async function startTerminalWith(as: User, flags: readonly string[]): Promise<vo
       HOME: '/workspace',
     };
     await slot.terminal.start({ env });
+    expect(await slot.exec.run({ argv: ['/bin/true'], env })).toMatchObject({ exitCode: 0 });
     const acted = () => slot.exec.run({ command: 'cat acted' });
     expect(await acted()).toMatchObject({ stdout: '' });
     // The control: in the shell, they act.
