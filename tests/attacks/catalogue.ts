@@ -91,6 +91,7 @@ export const catalogue = {
   A61: row('use up inotify', 'EMFILE inside; the gateway answers'),
   A62: row('hold up the gateway by a lease on a file', 'the gateway answers at once'),
   A63: row("see the names of the host's keys of the same user in /proc/keys", 'EACCES'),
+  A64: row('connect to an abstract socket of the host under --network host', 'EPERM, on Linux 6.12 or newer'),
   B01: row('.. in a path', 'PATH_OUTSIDE; an escaped %2e is a name'),
   B02: row('absolute paths', 'only below /workspace; the others PATH_OUTSIDE'),
   B03: row('a link to a file of the host', 'refused'),
