@@ -17,7 +17,7 @@ describe('A', () => {
   /** Neither the gateway's user nor a slot's. */
   const STRANGER = 61_234;
 
-  attack('A60', async (as, { skip }) => {
+  attack('A70', async (as, { skip }) => {
     skip(process.getuid?.() !== 0, 'only root can act as another user');
     const gateway = await of(as);
     chmodSync(gateway.dataDir, 0o711);
@@ -37,7 +37,7 @@ describe('A', () => {
     await slot.release();
   });
 
-  attackOnce('A61', async ({ skip }) => {
+  attackOnce('A71', async ({ skip }) => {
     skip(process.getuid?.() !== 0, 'only root can act as another user');
     const gateway = await target('root');
     try {

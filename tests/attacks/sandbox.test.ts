@@ -1,385 +1,362 @@
-// Out of the sandbox: what a command of a slot tries against the host, its gateway and other slots.
-import {
-  chmodSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { createServer, type Server } from 'node:net';
-import { networkInterfaces, tmpdir } from 'node:os';
+// Out of the sandbox: users, files and processes of the host, as a command and the slot's terminal find them.
+import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { until } from '../support/gateway.ts';
 import { attack } from './attack.ts';
 import type { User } from './catalogue.ts';
-import { CANARY, CANARY_FD, target as startTarget, type Target, TOKEN, targets } from './gateway.ts';
+import { CANARY, CANARY_FD, TOKEN, target, targets } from './gateway.ts';
+import { errnoName, insides, onHost, perl, sandboxed } from './inside.ts';
+import { call } from './machine.ts';
 
-const of = targets({ flags: ['--slots', '40'] });
+const of = targets();
+const inside = insides(of);
+/** First user id of slots under root. */
+const UID_BASE = 210_000;
 
-async function run(as: User, command: string) {
-  const slot = await (await of(as)).slot();
-  try {
-    return await slot.exec.run({ command });
-  } finally {
-    await slot.release();
-  }
-}
+/** Whose the sandboxes of that gateway have to be. */
+const isSlotUser = (as: User, uid: number): boolean => (as === 'root' ? uid >= UID_BASE : uid > 0);
 
-/** The same by the slot's terminal. */
-async function runInTerminal(as: User, command: string): Promise<string> {
-  const slot = await (await of(as)).slot();
-  try {
-    return (await slot.terminal.run({ command })).output;
-  } finally {
-    await slot.release();
-  }
-}
+const READ_ONLY = 'Read-only file system';
+const ABSENT = 'No such file or directory';
 
-describe('A: what a command is', () => {
+describe('as whom', () => {
   attack('A01', async (as) => {
-    const look = 'grep -E "^Cap(Eff|Bnd|Prm|Inh|Amb):" /proc/self/status';
-    for (const said of [(await run(as, look)).stdout, await runInTerminal(as, look)]) {
+    const it = await inside(as);
+    for (const said of await it.both('grep -E "^Cap(Eff|Bnd|Prm|Inh|Amb):" /proc/self/status')) {
       expect(said.match(/\t0{16}$/gm)).toHaveLength(5);
     }
   });
 
   attack('A02', async (as) => {
-    const target = await of(as);
-    const slot = await target.slot();
-    await slot.exec.start({ command: 'exec -a in-an-exec sleep 60' });
-    await slot.terminal.write('exec -a in-the-terminal sleep 60\r');
-    for (const name of ['in-an-exec', 'in-the-terminal']) {
-      await until(name, () => payloads(target, name).length > 0);
-      for (const pid of payloads(target, name)) {
-        const [, ...uids] = /^Uid:\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)$/m.exec(read(`/proc/${pid}/status`)) ?? [];
-        const expected = as === 'root' ? /^2100\d\d$/ : new RegExp(`^${statSync(target.dataDir).uid}$`);
-        for (const uid of uids) expect(uid).toMatch(expected);
-        expect(uids).toHaveLength(4);
-      }
+    const { slot, target } = await inside(as);
+    await slot.terminal.start();
+    await slot.terminal.write('sleep 1000\r');
+    const running = await slot.exec.start({ command: 'sleep 1001 & sleep 1001' });
+    const names = () => sandboxed(target.pid).map(({ status }) => status['Name']);
+    await until('three sleep', () => names().filter((name) => name === 'sleep').length === 3);
+    const found = sandboxed(target.pid);
+    for (const { status } of found) {
+      const ids = [...(status['Uid'] ?? '0').split('\t'), ...(status['Gid'] ?? '0').split('\t')].map(Number);
+      expect(ids.filter((id) => !isSlotUser(as, id))).toEqual([]);
+      expect(
+        status['Groups']
+          ?.trim()
+          .split(' ')
+          .filter((group) => group === '0'),
+      ).toEqual([]);
     }
-    await slot.release();
+    await slot.terminal.keys('C-c');
+    await running.signal('KILL');
   });
 
-  attack('A04', async (as) => {
-    const slot = await (await of(as)).slot();
-    const { stdout } = await slot.exec.run({ argv: ['env'] });
+  attack('A36', async (as) => {
+    const it = await inside(as);
+    await it.exec('cp /usr/bin/id s; chmod 6755 s; rm -f t; cp /usr/bin/touch st; chmod 6755 st; ./st t');
+    expect(await it.both('./s -u; ./s -ru; grep NoNewPrivs /proc/self/status')).toEqual(
+      Array(2).fill('1000\n1000\nNoNewPrivs:\t1\n'),
+    );
+    for (const said of await it.both('su -c id </dev/null; mount -t tmpfs x /tmp; passwd -S root')) {
+      expect(said).not.toContain('uid=0');
+      expect(said).toMatch(/must be superuser|permission denied|Operation not permitted/);
+    }
+    const workspace = join(it.home, 'workspace');
+    for (const name of ['s', 'st', 't']) expect(statSync(join(workspace, name)).uid).toBe(statSync(workspace).uid);
+    expect(isSlotUser(as, statSync(workspace).uid)).toBe(true);
+    // Nobody else of the host gets at a setuid file that a payload left there.
+    expect(statSync(workspace).mode & 0o777).toBe(0o700);
+  });
+
+  attack('A56', async (as) => {
+    const it = await inside(as);
+    for (const said of await it.both('echo "0 0 1" > /proc/self/uid_map; echo allow > /proc/self/setgroups')) {
+      expect(said.match(/Operation not permitted|Permission denied/g)).toHaveLength(2);
+    }
+    await it.exec('cp /usr/bin/id capable; touch fixed');
+    // VFS_CAP_REVISION_2, effective, CAP_SYS_ADMIN.
+    const value = 'my $v = pack("V5", 0x02000001, 1 << 21, 0, 0, 0); my ($f, $n) = ("capable", "security.capability");';
+    expect((await it.both(perl(value + call('setxattr', '$f', '$n', '$v', 20, 0)))).map(errnoName)).toEqual(
+      Array(2).fill('EPERM'),
+    );
+    // FS_IOC_SETFLAGS, FS_IMMUTABLE_FL.
+    const immutable = `open my $f, "<", "fixed"; my $v = pack "q", 16; print ioctl($f, 0x40086602, $v) ? "done" : $!+0;`;
+    expect((await it.both(perl(immutable))).map(errnoName)).toEqual(Array(2).fill('EPERM'));
+  });
+});
+
+describe('files of the host', () => {
+  attack('A03', async (as) => {
+    const { exitCode, stderr } = await (await inside(as)).slot.exec.run({ argv: ['cat', '/etc/shadow'] });
+    expect([exitCode, stderr]).toEqual([1, `cat: /etc/shadow: ${ABSENT}\n`]);
+    expect(await (await inside(as)).terminal('cat /etc/shadow')).toBe(`cat: /etc/shadow: ${ABSENT}\n`);
+  });
+
+  attack('A08', async (as) => {
+    const it = await inside(as);
+    const files = ['kernel/core_pattern', 'kernel/yama/ptrace_scope', 'user/max_user_namespaces', 'vm/drop_caches'];
+    for (const file of files.filter((name) => onHost(`ls /proc/sys/${name}`) === `/proc/sys/${name}\n`)) {
+      for (const said of await it.both(`: >> /proc/sys/${file}`)) {
+        expect(said).toMatch(/Read-only file system|Permission denied/);
+      }
+    }
+  });
+
+  attack('A09', async (as) => {
+    const it = await inside(as);
+    // MS_REMOUNT, MS_BIND.
+    const remount = `my ($d, $n) = ("/usr", "none"); ${call('mount', '$n', '$d', '$n', 0x1020, 0)}`;
+    expect((await it.both(perl(remount))).map(errnoName)).toEqual(['EPERM', 'EPERM']);
+    const { exitCode } = await it.slot.exec.run({ command: 'mount -o remount,bind,rw /usr' });
+    expect(exitCode).not.toBe(0);
+    expect(await it.both('touch /usr/slotcast-probe')).toEqual(
+      Array(2).fill(`touch: cannot touch '/usr/slotcast-probe': ${READ_ONLY}\n`),
+    );
+  });
+
+  attack('A11', async (as) => {
+    const it = await inside(as);
+    for (const said of await it.both('touch /usr/x /etc/x /x /run/x /var/x /etc/passwd')) {
+      const lines = said.trim().split('\n');
+      expect(lines).toHaveLength(6);
+      for (const line of lines) expect(line).toContain(READ_ONLY);
+    }
+  });
+
+  attack('A12', async (as) => {
+    const it = await inside(as);
+    for (const said of await it.both('echo a > /dev/x; echo b > /dev/null && echo works')) {
+      expect(said).toContain(`/dev/x: ${READ_ONLY}`);
+      expect(said).toContain('works\n');
+    }
     expect(
-      stdout
-        .trim()
-        .split('\n')
-        .map((line) => line.split('=')[0])
-        .sort(),
-    ).toEqual(['HOME', 'LANG', 'PATH', 'PWD', 'TERM']);
-    await slot.release();
+      await it.exec(
+        'for f in /dev/* /dev/*/*; do if [ ! -L $f ] && { [ -b $f ] || [ -c $f ]; }; then echo "${f#/dev/}"; fi; done',
+      ),
+    ).toBe('full\nnull\nrandom\ntty\nurandom\nzero\npts/ptmx\n');
+  });
+
+  attack('A13', async (as) => {
+    const it = await inside(as);
+    const places = ['/home', '/root', '/run/docker.sock', '/var/run', '/var/lib', '/srv', '/boot', it.target.dataDir];
+    for (const said of await it.both(`ls -d ${places.join(' ')}`)) {
+      const lines = said.trim().split('\n');
+      expect(lines).toHaveLength(places.length);
+      for (const line of lines) expect(line).toContain(ABSENT);
+    }
+  });
+
+  attack('A35', async (as) => {
+    const it = await inside(as);
+    for (const said of await it.both('mknod d b 254 0; mknod /tmp/c c 1 3; rm -f f; mknod f p && echo fifo')) {
+      expect(said).toBe('mknod: d: Operation not permitted\nmknod: /tmp/c: Operation not permitted\nfifo\n');
+    }
+  });
+
+  attack('A37', async (as) => {
+    const it = await inside(as);
+    expect(await it.both('ls /sys')).toEqual(Array(2).fill(`ls: cannot access '/sys': ${ABSENT}\n`));
+    const mountIt = `my ($s, $d, $t) = ("none", "/tmp", "cgroup2"); ${call('mount', '$s', '$d', '$t', 0, 0)}`;
+    expect((await it.both(perl(mountIt))).map(errnoName)).toEqual(['EPERM', 'EPERM']);
+  });
+
+  attack('A52', async (as) => {
+    const it = await inside(as);
+    const files = ['/proc/kcore', '/proc/sysrq-trigger', '/proc/kmsg', '/dev/mem', '/dev/kmsg', '/dev/port'];
+    // Opened and nothing more: on a host on which it succeeds, nothing happens.
+    const tried = files.map((file) => `{ : <${file}; } 2>&1; { : >>${file}; } 2>&1`).join('; ');
+    for (const said of await it.both(tried)) {
+      const lines = said.trim().split('\n');
+      expect(lines).toHaveLength(2 * files.length);
+      for (const line of lines)
+        expect(line).toMatch(/Permission denied$|Read-only file system$|No such file or directory$/);
+    }
+  });
+
+  attack('A60', async (as) => {
+    const it = await inside(as);
+    // A bus error has a core dump by default; the shell around it says so when there was one.
+    const said = await it.both(
+      'mkdir -p dump; cd dump; ulimit -c unlimited; bash -c "kill -BUS \\$\\$"; ls; cd ..; ulimit -c',
+    );
+    for (const one of said) {
+      expect(one).toMatch(/cannot modify limit/);
+      expect(one).toMatch(/Bus error/);
+      expect(one).not.toMatch(/core dumped|^core/m);
+      expect(one).toMatch(/^0$/m);
+    }
+  });
+});
+
+describe('what the gateway has', () => {
+  attack('A04', async (as) => {
+    const { slot } = await inside(as);
+    const { stdout } = await slot.exec.run({ argv: ['env'] });
+    const names = (text: string) => [...text.matchAll(/^(\w+)=/gm)].map(([, name]) => name).sort();
+    expect(names(stdout)).toEqual(['HOME', 'LANG', 'PATH', 'PWD', 'TERM']);
+    // These three are bash's own.
+    const { output } = await slot.terminal.run({ command: 'env' });
+    expect(names(output).filter((name) => !['OLDPWD', 'SHLVL', '_'].includes(name ?? ''))).toEqual(names(stdout));
+    expect(stdout + output).not.toContain(CANARY);
+    expect(stdout + output).not.toContain(TOKEN);
   });
 
   attack('A05', async (as) => {
-    const look = 'tr "\\0" "\\n" </proc/1/environ; cat /proc/*/environ /proc/*/cmdline | tr "\\0" "\\n"';
-    for (const said of [JSON.stringify(await run(as, look)), await runInTerminal(as, look)]) {
-      for (const secret of [CANARY, TOKEN, 'GATEWAY_CANARY', 'SLOTCAST_TOKEN']) expect(said).not.toContain(secret);
+    const it = await inside(as);
+    for (const said of await it.both(
+      "tr '\\0' '\\n' </proc/1/environ; grep -lsaE 'GATEWAY_CANARY|SLOTCAST_TOKEN' /proc/[0-9]*/environ",
+    )) {
+      expect(said).toMatch(/\/proc\/1\/environ: Permission denied/);
+      expect(said).not.toMatch(/^\/proc/m);
+    }
+    if (process.getuid?.() !== 0) return;
+    for (const { pid } of sandboxed(it.target.pid)) {
+      const environment = readFileSync(`/proc/${pid}/environ`, 'utf8');
+      expect(environment).not.toContain('CANARY');
+      expect(environment).not.toContain(TOKEN);
     }
   });
 
   attack('A07', async (as) => {
-    const look = `ls -1 /proc/self/fd; cat /proc/self/fd/${CANARY_FD} && echo leaked`;
+    const it = await inside(as);
+    const said = await it.both(`ls -1 /proc/self/fd; cat /proc/self/fd/${CANARY_FD} && echo leaked`);
     // 3 is ls reading the directory.
-    expect((await run(as, look)).stdout).toBe('0\n1\n2\n3\n');
-    expect(await runInTerminal(as, look)).toMatch(/^0\n1\n2\n3\ncat: .*No such file or directory\n$/);
+    for (const one of said) expect(one.replace(/^cat: .*\n/m, '')).toBe('0\n1\n2\n3\n');
+    for (const one of said) expect(one).toContain(`/proc/self/fd/${CANARY_FD}: ${ABSENT}`);
   });
 
-  attack('A36', async (as) => {
-    const target = await of(as);
-    const slot = await target.slot();
-    const { stdout, stderr } = await slot.exec.run({
-      command:
-        'cp /usr/bin/id s; chmod 6755 s; ./s -u; ./s -ru; cp /usr/bin/id t; chown 0:0 t; su -c id; mount -t tmpfs x /workspace',
-    });
-    expect(stdout).toBe('1000\n1000\n');
-    expect(stderr).toMatch(/chown.*(Invalid argument|Operation not permitted)/);
-    expect(stderr).toMatch(/mount|su/);
-    for (const name of ['s', 't']) {
-      expect(statSync(join(target.dataDir, 'slots', slot.name, 'workspace', name)).uid).not.toBe(0);
+  attack('A58', async (as) => {
+    const it = await inside(as);
+    const hostName = onHost('uname -n').trim();
+    for (const said of await it.both('uname -n; hostname; cat /proc/sys/kernel/hostname /etc/hostname')) {
+      expect(said).toMatch(/^sandbox\nsandbox\nsandbox\ncat: \/etc\/hostname/);
+      if (hostName !== 'sandbox') expect(said).not.toContain(hostName);
     }
-    await slot.release();
+    const seen = await it.both("tr '\\0' ' ' </proc/1/cmdline; cat /proc/1/comm /etc/passwd /etc/group /etc/hosts");
+    for (const said of seen) {
+      expect(said).toMatch(/slotcast/);
+      expect(said).not.toContain(it.target.dataDir);
+      expect(said).not.toMatch(/root:/);
+    }
+    for (const said of await it.both('cat /proc/net/unix /proc/net/tcp')) {
+      expect(said.trim().split('\n')).toHaveLength(2);
+    }
+  });
+
+  attack('A50', async (as) => {
+    const it = await inside(as);
+    expect(await it.exec('ls /run/slotcast')).toBe(`ls: cannot access '/run/slotcast': ${ABSENT}\n`);
+    const said = await it.terminal(
+      'echo x > /run/slotcast/rc; echo x >> "$__slotcast"; rm -f "$__slotcast"; chmod 777 /run/slotcast; ls "$__slotcast" | wc -l; cat /run/slotcast/rc',
+    );
+    expect(said.match(/Read-only file system|Permission denied/g)).toHaveLength(4);
+    // It was the script of this run, and still is there; the rc with the nonce is not.
+    expect(said).toMatch(/^1$/m);
+    expect(said).toMatch(/rc: No such file or directory/);
+    const spool = join(it.home, 'spool');
+    await until('an empty spool', () => readdirSync(spool).length === 0);
+  });
+
+  attack('A44', async (as) => {
+    for (const flags of [[], ['--sandbox', 'none']]) await startTerminalWith(as, flags);
   });
 });
 
-describe('A: what a command sees', () => {
-  attack('A03', async (as) => {
-    const { exitCode, stderr } = await run(as, 'cat /etc/shadow');
-    expect([exitCode, stderr]).toEqual([1, 'cat: /etc/shadow: No such file or directory\n']);
-  });
+/** A module of Perl, and a program in PATH, that tell as whom they run, and in what. */
+async function startTerminalWith(as: User, flags: readonly string[]): Promise<void> {
+  const started = await target(as, { flags });
+  try {
+    const slot = await started.slot();
+    const says = 'open my $f, ">>", "$ENV{HOME}/acted"; print $f "$$ $<\\n"; close $f; 1;';
+    await slot.file.write({ path: 'lib/Act.pm', data: `package Act; ${says}` });
+    const program = '#!/bin/sh\necho "$0 $(/usr/bin/id -u)" >> /workspace/acted\nexec /usr/bin/"${0##*/}" "$@"\n';
+    const home = flags.length === 0 ? '/workspace' : join(started.dataDir, 'slots', slot.name, 'workspace');
+    for (const name of ['setpriv', 'prlimit', 'bwrap', 'perl']) {
+      await slot.file.write({ path: `bin/${name}`, data: program.replace('/workspace', home), mode: 0o755 });
+    }
+    const env = {
+      PERL5OPT: '-mAct',
+      PERL5LIB: '/workspace/lib',
+      PATH: '/workspace/bin:/usr/bin:/bin',
+      HOME: '/workspace',
+    };
+    await slot.terminal.start({ env });
+    expect(await slot.exec.run({ argv: ['/bin/true'], env })).toMatchObject({ exitCode: 0 });
+    const acted = () => slot.exec.run({ command: 'cat acted' });
+    expect(await acted()).toMatchObject({ stdout: '' });
+    // The control: in the shell, they act.
+    await slot.terminal.run({ command: 'perl -e 1' });
+    const { stdout } = await acted();
+    expect(stdout).toMatch(/bin\/perl \d+\n\d+ \d+\n$/);
+    expect(stdout).not.toMatch(/ 0$/m);
+    expect(stdout).not.toMatch(/^1 /m);
+  } finally {
+    await started.close();
+  }
+}
 
-  attack('A08', async (as) => {
-    const tries = ['kernel/core_pattern', 'kernel/hostname', 'vm/overcommit_memory', 'net/ipv4/ip_forward'];
-    const { stderr, exitCode } = await run(as, tries.map((name) => `(: >>/proc/sys/${name}) && echo open`).join('; '));
-    expect(exitCode).not.toBe(0);
-    expect(stderr.match(/Permission denied|Read-only file system/g)).toHaveLength(tries.length);
-  });
-
-  attack('A11', async (as) => {
-    const { stderr, stdout } = await run(
-      as,
-      'for f in /usr/x /usr/bin/x /etc/x /etc/passwd /x /proc/sysrq-trigger; do (: >>$f) && echo "$f open"; done',
-    );
-    expect(stdout).toBe('');
-    expect(stderr.match(/Read-only file system|Permission denied|No such file or directory/g)).toHaveLength(6);
-  });
-
-  attack('A12', async (as) => {
-    const { stderr, stdout } = await run(as, 'echo a >/dev/x; echo a >/dev/null && echo null; ls /dev | tr "\\n" " "');
-    expect(stderr).toContain('/dev/x: Read-only file system');
-    expect(stdout).toMatch(/^null\n/);
-    for (const device of ['mem', 'kmem', 'kvm', 'fuse', 'sda', 'vda', 'loop0'])
-      expect(stdout).not.toContain(` ${device} `);
-  });
-
-  attack('A13', async (as) => {
-    const { stdout, stderr } = await run(
-      as,
-      'ls -d /home /root /var/run/docker.sock /var/lib /boot /srv /mnt /opt /sys',
-    );
-    expect(stdout).toBe('');
-    expect(stderr.match(/No such file or directory/g)).toHaveLength(9);
-  });
-
+describe('other slots and processes', () => {
   attack('A14', async (as) => {
-    const { stdout } = await run(as, 'ls /proc | grep -E "^[0-9]+$" | wc -l; cat /proc/[0-9]*/comm');
-    expect(Number(stdout.split('\n')[0])).toBeLessThan(10);
-    expect(stdout).not.toContain('node');
-  });
-
-  attack('A37', async (as) => {
-    const { stderr, exitCode } = await run(
-      as,
-      'ls /sys/fs/cgroup; echo 1 >/sys/fs/cgroup/cgroup.procs; echo 1 >/sys/fs/cgroup/notify_on_release',
-    );
-    expect(exitCode).not.toBe(0);
-    expect(stderr.match(/No such file or directory/g)).toHaveLength(3);
-  });
-
-  attack('A35', async (as) => {
-    const { stderr } = await run(as, 'mknod d b 254 0; mknod c c 1 1; ls d c');
-    expect(stderr.match(/Operation not permitted/g)).toHaveLength(2);
+    const it = await inside(as);
+    for (const said of await it.both('for p in /proc/[0-9]*; do echo "${p#/proc/} $(cat $p/comm)"; done')) {
+      const lines = said
+        .trim()
+        .split('\n')
+        .filter((line) => !/ (?:cat)?$/.test(line));
+      expect(lines[0]).toBe('1 slotcast');
+      expect(lines.length).toBeLessThan(5);
+      for (const line of lines) expect(line).toMatch(/ (?:slotcast|bash)$/);
+    }
   });
 
   attack('A41', async (as) => {
-    const target = await of(as);
-    const [slot, other] = [await target.slot(), await target.slot()];
-    await other.file.write({ path: 'secret', data: 'of another slot' });
-    const host = join(target.dataDir, 'slots', other.name, 'workspace', 'secret');
-    const guesses = [
-      `/workspace/../${other.name}/workspace/secret`,
-      host,
-      `/proc/1/root${host}`,
-      `/proc/1/cwd/../${other.name}/secret`,
+    const it = await inside(as);
+    const other = await (await of(as)).slot();
+    await other.file.write({ path: 'secret', data: 'of the other slot' });
+    const host = join(it.target.dataDir, 'slots', other.name, 'workspace');
+    const shown = (await it.exec("grep ' /workspace ' /proc/self/mountinfo | cut -d' ' -f4")).trim();
+    const guessed = shown.replace(it.slot.name, other.name);
+    const paths = [
+      `../${other.name}/workspace/secret`,
+      `${host}/secret`,
+      `${guessed}/secret`,
+      `/proc/1/root${host}/secret`,
     ];
-    const { stdout, stderr } = await slot.exec.run({ argv: ['cat', ...guesses] });
-    expect(stdout).toBe('');
-    expect(stderr.match(/No such file or directory|Permission denied/g)).toHaveLength(guesses.length);
-    // What the mounts tell of the host leads nowhere, and belongs to the slot alone.
-    const { stdout: mounts } = await slot.exec.run({ command: 'cut -d" " -f4,5 /proc/self/mountinfo' });
-    const roots = mounts.split('\n').flatMap((line) => (line.includes('slotcast-') ? [line.split(' ')[0] ?? ''] : []));
-    for (const root of roots)
-      expect((await slot.exec.run({ argv: ['ls', root] })).stderr).toContain('No such file or directory');
-    expect(statSync(join(target.dataDir, 'slots', other.name, 'workspace')).mode & 0o777).toBe(0o700);
-    if (as === 'root')
-      expect(statSync(host).uid).not.toBe(statSync(join(target.dataDir, 'slots', slot.name, 'workspace')).uid);
-    await Promise.all([slot.release(), other.release()]);
+    for (const said of await it.both(`cat ${paths.join(' ')}`)) {
+      const lines = said.trim().split('\n');
+      expect(lines).toHaveLength(4);
+      for (const line of lines) expect(line).toMatch(/No such file or directory|Permission denied/);
+    }
+    expect(await (await other.exec.run({ command: 'cat secret' })).stdout).toBe('of the other slot');
+    expect(statSync(host).mode & 0o777).toBe(0o700);
+    if (as === 'root') expect(statSync(host).uid).not.toBe(statSync(join(it.home, 'workspace')).uid);
+    await other.release();
   });
 
   attack('A43', async (as) => {
-    const look =
-      'echo "[$TMUX$STY$SSH_AUTH_SOCK$DBUS_SESSION_BUS_ADDRESS]"; find / -xdev -type s 2>/dev/null; cat /proc/net/unix | tail -n +2';
-    expect((await run(as, look)).stdout).toBe('[]\n');
-    expect(await runInTerminal(as, look)).toBe('[]\n');
-  });
-
-  attack('A45', async (as) => {
-    const exec = await run(as, 'ls -la /run/slotcast; ls /run');
-    expect(exec.stderr).toContain('No such file or directory');
-    const said = await runInTerminal(as, 'cd /run/slotcast; (: >x); (: >>rc); rm -f *; ls | wc -l');
-    expect(said.match(/Read-only file system|Permission denied/g)?.length).toBeGreaterThan(1);
-  });
-});
-
-describe('A: whom a command reaches', () => {
-  /** Connects from inside and says how that went. */
-  const CONNECT = (address: string) =>
-    `use Socket qw(:all); socket my $s, ${address.startsWith('pack_sockaddr_un') ? 'AF_UNIX' : address.includes('in6') ? 'AF_INET6' : 'AF_INET'}, SOCK_STREAM, 0; print connect($s, ${address}) ? "connected" : $!`;
-
-  async function listening(where: string | number): Promise<Server> {
-    const server = createServer((socket) => socket.destroy());
-    await new Promise<void>((resolve) =>
-      typeof where === 'string' ? server.listen(where, resolve) : server.listen(where, '127.0.0.1', resolve),
-    );
-    return server;
-  }
-
-  const connect = async (as: User, address: string) => {
-    const slot = await (await of(as)).slot();
-    await slot.file.write({ path: 'connect.pl', data: CONNECT(address) });
-    const { stdout } = await slot.exec.run({ argv: ['perl', 'connect.pl'], timeoutMs: 10_000 });
-    const { output } = await slot.terminal.run({ command: 'perl connect.pl', timeoutMs: 10_000 });
-    await slot.release();
-    expect(output).toBe(stdout);
-    return stdout;
-  };
-
-  attack('A28', async (as) => {
-    const name = `slotcast-probe-${process.pid}-${as}`;
-    const server = await listening(`\0${name}`);
-    expect(await connect(as, `pack_sockaddr_un("\\0${name}")`)).toBe('Connection refused');
-    server.close();
-  });
-
-  attack('A29', async (as) => {
-    const directory = mkdtempSync(join(tmpdir(), 'slotcast-socket-'));
-    const path = join(directory, 's');
-    const server = await listening(path);
-    chmodSync(directory, 0o777);
-    chmodSync(path, 0o777);
-    expect(await connect(as, `pack_sockaddr_un("${path}")`)).toBe('No such file or directory');
-    server.close();
-    rmSync(directory, { recursive: true });
-  });
-
-  attack('A30', async (as) => {
-    const target = await of(as);
-    expect(await connect(as, `pack_sockaddr_in(${target.port}, inet_aton("127.0.0.1"))`)).toBe('Connection refused');
-    expect(await connect(as, `pack_sockaddr_in6(${target.port}, Socket::inet_pton(AF_INET6, "::1"))`)).toMatch(
-      /refused|unreachable|Cannot assign/,
-    );
-  });
-
-  attack('A31', async (as) => {
-    const { port } = await of(as);
-    const own = Object.values(networkInterfaces())
-      .flatMap((all) => all ?? [])
-      .find(({ family, internal }) => family === 'IPv4' && !internal);
-    // There is no way out of the sandbox, so nothing is sent.
-    expect(await connect(as, `pack_sockaddr_in(${port}, inet_aton("${own?.address ?? '192.0.2.1'}"))`)).toBe(
-      'Network is unreachable',
-    );
-  });
-
-  attack('A32', async (as) => {
-    for (const address of ['inet_aton("169.254.169.254")', 'pack("N", 2852039166)']) {
-      expect(await connect(as, `pack_sockaddr_in(80, ${address})`)).toBe('Network is unreachable');
+    const it = await inside(as);
+    mkdirSync(join(it.target.dataDir, 'tmux-0'), { recursive: true });
+    for (const said of await it.both(
+      'find / -xdev -type s 2>/dev/null; find /tmp /run /var/tmp -type s 2>/dev/null; echo "[$TMUX$STY]"',
+    )) {
+      expect(said).toBe('[]\n');
     }
-    expect(await connect(as, 'pack_sockaddr_in6(80, Socket::inet_pton(AF_INET6, "fd00:ec2::254"))')).toBe(
-      'Network is unreachable',
-    );
-    const { stdout } = await run(
-      as,
-      'getent hosts metadata.google.internal || echo unknown; tail -n +3 /proc/net/dev | cut -d: -f1',
-    );
-    expect(stdout.replaceAll(' ', '')).toBe('unknown\nlo\n');
   });
 
-  attack('A46', async (as) => {
+  attack('A49', async (as) => {
     const target = await of(as);
-    // Numbers of the host's processes are none of the sandbox's, or another one's.
-    const { stdout, stderr } = await run(as, `kill -0 ${process.pid}; kill -0 ${target.pid}; kill -9 -1; echo alive`);
-    expect(stdout).toBe('alive\n');
-    expect(stderr.match(/No such process|Operation not permitted/g)?.length).toBeGreaterThan(1);
-    expect((await run(as, 'echo on')).stdout).toBe('on\n');
-  });
-
-  attack('A47', async (as) => {
-    // Killing the first process of its own sandbox ends the command; it can't make up how.
-    const ended = await run(as, 'echo before; kill -9 1; kill -TERM 1; kill -STOP 1; echo after');
-    expect(ended).toMatchObject({ outcome: 'exited', exitCode: 0, stdout: 'before\nafter\n' });
-  });
-
-  attack('A48', async (as) => {
-    const target = await of(as);
-    const [slot, other] = [await target.slot(), await target.slot()];
-    const key = 5_000_000 + process.pid;
-    await slot.exec.start({ command: `perl -e 'shmget(${key}, 4096, 0666 | 01000) // die; sleep 60'` });
-    const { stdout } = await other.exec.run({
-      command: `perl -e 'print defined shmget(${key}, 4096, 0) ? "shared" : $!'; cat /proc/sysvipc/shm | wc -l`,
+    const first = await target.slot();
+    const leave = perl(
+      'socket my $s, 1, 1, 0; bind $s, pack("S a*", 1, "/tmp/left") or die $!; open my $f, ">", "/dev/shm/left"; open $f, ">", "/var/tmp/file";',
+    );
+    expect(await first.exec.run({ command: `${leave}; ls /tmp` })).toMatchObject({
+      stdout: 'file\nleft\n',
+      stderr: '',
     });
-    expect(stdout).toBe('No such file or directory1\n');
-    await Promise.all([slot.release(), other.release()]);
+    await first.release();
+    const next = await target.slot({ slot: first.name });
+    expect(next.name).toBe(first.name);
+    const { stdout } = await next.exec.run({ command: 'ls -A /tmp /dev/shm /workspace' });
+    expect(stdout).toBe('/dev/shm:\n\n/tmp:\n\n/workspace:\n');
+    await next.release();
   });
 });
-
-describe('A: when the sandbox fails', () => {
-  attack('A38', async (as) => {
-    const slot = await (await of(as)).slot();
-    const said =
-      'bwrap: No permissions to create new namespace, likely because the kernel does not allow non-privileged user namespaces';
-    const ended = await slot.exec.run({ command: `echo once >>times; echo "${said}" | tee /dev/stderr; exit 1` });
-    expect(ended).toMatchObject({
-      outcome: 'exited',
-      exitCode: 1,
-      sandboxed: true,
-      stdout: `${said}\n`,
-      stderr: `${said}\n`,
-    });
-    expect((await slot.exec.run({ command: 'cat times' })).stdout).toBe('once\n');
-    await slot.release();
-  });
-
-  attack(
-    'A39',
-    async (as) => {
-      const directory = mkdtempSync(join(tmpdir(), 'slotcast-path-'));
-      chmodSync(directory, 0o755);
-      for (const name of ['prlimit', 'setpriv', 'sh', 'rm', 'du', 'nice', 'find', 'perl'])
-        symlinkSync(`/usr/bin/${name}`, join(directory, name));
-      try {
-        await failing(as, directory, 'Install the package bubblewrap');
-        const broken = '#!/bin/sh\necho "bwrap: No permissions to create a new namespace" >&2\nexit 1\n';
-        writeFileSync(join(directory, 'bwrap'), broken, { mode: 0o755 });
-        await failing(as, directory, 'user.max_user_namespaces');
-      } finally {
-        rmSync(directory, { recursive: true });
-      }
-    },
-    60_000,
-  );
-
-  /** A gateway with that PATH says that it is not ready and why, and nothing runs. */
-  async function failing(as: User, path: string, remedy: string): Promise<void> {
-    const target = await startTarget(as, { env: { PATH: path } });
-    try {
-      const ready = await fetch(`${target.url}/readyz`);
-      expect(ready.status).toBe(503);
-      expect(await ready.text()).toContain(remedy);
-      const slot = await target.slot();
-      const fault = { fault: 'SANDBOX_UNAVAILABLE', message: expect.stringContaining(remedy) };
-      await expect(slot.exec.run({ command: 'touch ran' })).rejects.toMatchObject(fault);
-      await expect(slot.terminal.run({ command: 'touch ran' })).rejects.toMatchObject(fault);
-      expect((await slot.file.list()).entries).toEqual([]);
-    } finally {
-      await target.close();
-    }
-  }
-});
-
-/** Descendants of the gateway that go by that name. */
-function payloads(target: Target, name: string): string[] {
-  const parents = new Map<string, string>();
-  for (const pid of readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
-    const parent = /\) \S (\d+)/.exec(read(`/proc/${pid}/stat`))?.[1];
-    if (parent !== undefined) parents.set(pid, parent);
-  }
-  const below = (pid: string): boolean =>
-    parents.get(pid) === String(target.pid) || (parents.has(pid) && below(parents.get(pid) ?? ''));
-  return [...parents.keys()].filter((pid) => below(pid) && read(`/proc/${pid}/cmdline`).startsWith(`${name}\0`));
-}
-
-/** Empty for what is gone. */
-function read(file: string): string {
-  try {
-    return readFileSync(file, 'latin1');
-  } catch {
-    return '';
-  }
-}

@@ -32,12 +32,17 @@ const ETC = [
 /** Only with network: how the host resolves names. */
 const ETC_NETWORK = ['resolv.conf', 'host.conf', 'gai.conf'] as const;
 
+/** Of the kernel's counters in /proc what names things of the host: the keys of the user that the payload is there, which no namespace separates. */
+export const MASKED = ['/proc/keys', '/proc/key-users'] as const;
+
 export interface SandboxArgsOptions {
   readonly policy: Policy;
   readonly place: SlotPlace;
   readonly network: Network;
   /** The slot's shell on its pty: it keeps the controlling terminal and sees the spool. */
   readonly terminal: boolean;
+  /** Those of MASKED that this kernel has. */
+  readonly masked: readonly string[];
   /** What the sandbox's first process finds; the runner needs none but PATH, since its order holds the payload's. */
   readonly env: Readonly<Record<string, string>>;
 }
@@ -52,6 +57,7 @@ export function sandboxArgs(options: SandboxArgsOptions): string[] {
     ...system(network),
     ...etc(),
     ...['--proc', '/proc', '--ro-bind-try', '/proc/sys', '/proc/sys', '--dev', '/dev'],
+    ...options.masked.flatMap((path) => ['--ro-bind', '/dev/null', path]),
     ...['--size', String(policy.limits.shmBytes), '--perms', '1777', '--tmpfs', '/dev/shm'],
     ...['--dir', '/run', '--dir', '/var', '--symlink', '../tmp', '/var/tmp'],
     ...['--bind', place.tmp, SHOWN.tmp, '--bind', place.workspace, SHOWN.workspace],

@@ -1,12 +1,12 @@
 // Starts sandboxes with the runner inside, for one command each. Must be called on the main thread: --die-with-parent is tied to the thread that spawns.
 // What it starts either runs sandboxed as the policy says, or not at all.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { Fault } from '../../../protocol/fault.ts';
 import type { Network } from '../../../protocol/slot.ts';
 import type { ProcessOrder, SlotPlace, StreamName } from '../keeper.ts';
-import { ETC_FILES, effectiveNetwork, FDS, sandboxArgs } from './args.ts';
+import { ETC_FILES, effectiveNetwork, FDS, MASKED, sandboxArgs } from './args.ts';
 import { type Cgroup, NO_STRIKES, type Strikes } from './cgroup.ts';
 import { hardLimits, innerLimit, outerLimit } from './limit.ts';
 import { BASE_ENV, type Policy, SHOWN } from './policy.ts';
@@ -44,7 +44,7 @@ const FALLBACK_PATH = '/usr/local/bin:/usr/bin:/bin';
 const MAX_COMPLAINT_BYTES = 16 * 1024 * 1024;
 
 /** The payload's own comes with its order. Without a locale Perl starts twice as fast. */
-const RUNNER_ENV = { PATH: FALLBACK_PATH };
+export const RUNNER_ENV = { PATH: FALLBACK_PATH };
 
 export function launchPath(): string {
   return process.env['PATH'] || FALLBACK_PATH;
@@ -313,7 +313,7 @@ export function sandboxData(
 ): Record<'args' | 'seccomp' | 'passwd' | 'group' | 'hosts', Buffer> {
   const network = effectiveNetwork(options.policy, options.network);
   return {
-    args: Buffer.from(`${sandboxArgs(options).join('\0')}\0`),
+    args: Buffer.from(`${sandboxArgs({ ...options, masked: MASKED.filter((path) => existsSync(path)) }).join('\0')}\0`),
     seccomp: seccompFilter(),
     passwd: Buffer.from(ETC_FILES.passwd),
     group: Buffer.from(ETC_FILES.group),

@@ -9,7 +9,11 @@ const ROWS: Readonly<Record<string, LimitName>> = {
   'Max processes': 'nproc',
   'Max file size': 'fsize',
   'Max open files': 'nofile',
+  'Max core file size': 'core',
 };
+
+/** Too small for any core dump, and the one size at which the kernel doesn't start the host's core_pattern program either: at 0 it would. */
+const CORE_BYTES = 1;
 
 /** The hard limits of this process, which children inherit; what is unlimited is left out. `text` is that of /proc/self/limits. */
 export function hardLimits(text = readFileSync('/proc/self/limits', 'utf8')): HardLimits {
@@ -28,7 +32,8 @@ export function outerLimit(
   options: { readonly ownUser: boolean; readonly hard: HardLimits },
 ): string[] {
   const { hard, ownUser } = options;
-  const args = [limit('fsize', limits.fileBytes, hard), limit('nofile', limits.openFiles, hard), '--core=0'];
+  const args = [limit('fsize', limits.fileBytes, hard), limit('nofile', limits.openFiles, hard)];
+  args.push(limit('core', CORE_BYTES, hard));
   if (ownUser) args.push(limit('nproc', limits.slotProcesses, hard));
   return ['prlimit', ...args, '--'];
 }

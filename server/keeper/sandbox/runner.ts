@@ -89,6 +89,16 @@ export function orderText(order: RunnerOrder): string {
 }
 
 /**
+ * Landlock, from kernel 6.12 on: no abstract socket of whoever is outside, which under the host's network a desktop or a bus has there and trusts by user id.
+ * An older kernel refuses, and nothing changes. LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET is 1.
+ */
+const SCOPE = `
+my $scope = pack "Q3", 0, 0, 1;
+my $rules = syscall 444, $scope, 24, 0;
+if ($rules >= 0) { syscall 446, $rules, 0; open my $f, "<&=", $rules; close $f }
+`;
+
+/**
  * A host out of memory ends what is in a sandbox before its gateway. Says `ready`, then `pid N`, then `end WAITSTATUS` on descriptor 3. Its stdin, stdout and stderr are sockets of the gateway,
  * which it joins to real pipes. A syscall's numbers are those of x86_64 and aarch64.
  */
@@ -108,6 +118,7 @@ $0 = "slotcast";
 syswrite C, "ready\n";
 my ($kill, $stdin, $cwd, $script, $file, $count, @rest) = split /\0/, get(unpack "N", get(4)), -1;
 my %env = splice @rest, 0, 2 * $count;
+if ($kill eq "own") {${SCOPE}}
 sub unblock { my $f = shift; fcntl $f, 4, fcntl($f, 3, 0) | 2048 }
 
 my ($in_r, $in_w, $out_r, $out_w, $err_r, $err_w);
@@ -233,6 +244,25 @@ until ($ended && !grep { length $$_[2] } @flow) {
 exit 0;
 `;
 
+/** Before the name of a variable that waits for the payload. */
+const HELD = 'SLOTCAST_HELD_';
+
+/** Variables under names that mean nothing. LD_PRELOAD, PATH or PERL5OPT would let a payload act in what starts it, as pid 1 or as the host's root. */
+export function heldEnv(env: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).map(([name, value]) => [HELD + name, value]));
+}
+
+/** Becomes its arguments, with what was held as the whole environment. */
+const BECOME = String.raw`
+%ENV = map { substr($_, length "${HELD}") => $ENV{$_} } grep { /^${HELD}/ } keys %ENV;
+exec { $ARGV[0] } @ARGV;
+print STDERR "slotcast: $ARGV[0]: $!\n";
+exit 127;
+`;
+
+/** Without a sandbox: what stands between the drop to the slot's user and the payload. */
+export const BARE_INIT = ['/usr/bin/perl', '-e', BECOME] as const;
+
 /**
  * First process of a terminal's sandbox: runs its arguments on the pty that it stands on, with no other descriptors, reaps, ends as they end.
  * With it, as with the runner, everything in the sandbox is dead before bwrap ends.
@@ -244,14 +274,13 @@ export const TERMINAL_INIT = [
 my $prctl = unpack("x18 v", do { open my $f, "<", "/proc/self/exe"; sysread $f, my $h, 20; $h }) == 62 ? 157 : 167;
 if (open my $f, ">", "/proc/self/oom_score_adj") { syswrite $f, 500 }
 syscall $prctl, 4, 0, 0, 0, 0;
-umask 022;
-opendir my $fds, "/proc/self/fd";
+umask 022;${SCOPE}opendir my $fds, "/proc/self/fd";
 my @foreign = grep { /^\d+$/ && $_ > 2 && $_ != fileno $fds } readdir $fds;
 closedir $fds;
 for (@foreign) { open my $f, "<&=", $_; close $f }
 my $pid = fork;
 defined $pid or die "fork: $!\n";
-if (!$pid) { exec { $ARGV[0] } @ARGV; print STDERR "slotcast: $ARGV[0]: $!\n"; exit 127 }
+if (!$pid) {${BECOME}}
 $0 = "slotcast";
 1 until wait == $pid;
 exit($? & 127 ? 128 + ($? & 127) : $? >> 8);

@@ -137,8 +137,8 @@ export const TABLES: Readonly<Record<'x64' | 'arm64', SyscallTable>> = {
 
 /** CLONE_NEWNS, CGROUP, UTS, IPC, USER, PID, NET. CLONE_NEWTIME can't be given to clone. */
 const CLONE_NEW = 0x7e020000;
-/** TIOCSTI types into a terminal, TIOCLINUX pastes into a console. */
-const DENIED_IOCTLS = [0x5412, 0x541c];
+/** TIOCSTI types into a terminal, TIOCLINUX pastes into a console, TIOCSETD makes the kernel load a module for a line discipline. */
+const DENIED_IOCTLS = [0x5412, 0x541c, 0x5423];
 /** AF_UNIX, AF_INET, AF_INET6, AF_NETLINK (getaddrinfo and the like need the last). */
 const SOCKET_FAMILIES = [1, 2, 10, 16];
 

@@ -3,11 +3,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FDS } from './args.ts';
-import { bareEnv, barePath, launchPath, refuseRoot, type SandboxSpec, sandboxData } from './launch.ts';
+import { bareEnv, barePath, launchPath, RUNNER_ENV, refuseRoot, type SandboxSpec, sandboxData } from './launch.ts';
 import { hardLimits, innerLimit, outerLimit } from './limit.ts';
 import { BASE_ENV, SHOWN } from './policy.ts';
 import { explain, hiddenPaths, type Reason } from './reason.ts';
-import { TERMINAL_INIT } from './runner.ts';
+import { BARE_INIT, heldEnv, TERMINAL_INIT } from './runner.ts';
 import { parseStatus, type SandboxStatus } from './status.ts';
 
 export interface TerminalCommandSpec extends SandboxSpec {
@@ -48,7 +48,7 @@ function sandboxed(spec: TerminalCommandSpec): TerminalCommand {
   const { policy, place, argv } = spec;
   const dir = mkdtempSync(join(tmpdir(), 'slotcast-terminal-'));
   const files = {
-    ...sandboxData({ ...spec, terminal: true, env: { ...BASE_ENV, ...spec.env } }),
+    ...sandboxData({ ...spec, terminal: true, env: { ...RUNNER_ENV, ...heldEnv({ ...BASE_ENV, ...spec.env }) } }),
     status: Buffer.alloc(0),
   };
   for (const [name, bytes] of Object.entries(files)) writeFileSync(join(dir, name), bytes, { mode: 0o600 });
@@ -93,13 +93,14 @@ function bare(spec: TerminalCommandSpec): TerminalCommand {
     ...['/bin/sh', '-c', `${JOIN}exec "$@"`, 'sh', ...(spec.group?.joins ?? []), '--'],
     ...drop(spec),
     ...outerLimit(policy.limits, { ownUser: place.identity !== null, hard: hardLimits() }),
+    ...BARE_INIT,
     ...argv.map(onHost),
   ];
   return {
     file,
     args,
     cwd: barePath(place, SHOWN.workspace),
-    env: { ...bareEnv(place), ...env },
+    env: { PATH: launchPath(), ...heldEnv({ ...bareEnv(place), ...env }) },
     status: () => ({ childPid: null, exitCode: null }),
     explain: (text) => explain(text, hiddenPaths(policy, place)),
     close: () => {},

@@ -12,7 +12,8 @@ const place: SlotPlace = {
 };
 
 function line(options: Partial<SandboxArgsOptions> = {}): string {
-  const args = sandboxArgs({ policy: DEFAULT_POLICY, place, network: 'none', terminal: false, env: {}, ...options });
+  const defaults = { policy: DEFAULT_POLICY, place, network: 'none', terminal: false, env: {} } as const;
+  const args = sandboxArgs({ ...defaults, masked: ['/proc/keys'], ...options });
   return ` ${args.join(' ')} `;
 }
 
@@ -31,6 +32,7 @@ test.each([
   '--ro-bind /usr /usr',
   '--ro-bind-try /etc/alternatives /etc/alternatives',
   '--ro-bind-try /proc/sys /proc/sys',
+  '--ro-bind /dev/null /proc/keys',
   '--size 67108864 --perms 1777 --tmpfs /dev/shm',
   `--bind ${place.workspace} /workspace`,
   `--bind ${place.tmp} /tmp`,

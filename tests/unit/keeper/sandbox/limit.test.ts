@@ -24,9 +24,14 @@ test('never asks for more than the host allows', () => {
     'prlimit',
     '--fsize=4294967296:4294967296',
     '--nofile=2048:2048',
-    '--core=0',
+    '--core=1:1',
     '--',
   ]);
+});
+
+test('a host that forbids core dumps altogether is left so', () => {
+  const hard = hardLimits('Max core file size        0                    0                    bytes\n');
+  expect(outerLimit(DEFAULT_LIMITS, { hard, ownUser: false })).toContain('--core=0:0');
 });
 
 test('counts the processes of a slot only where they have a user of their own', () => {
