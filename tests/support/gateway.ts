@@ -58,7 +58,7 @@ export async function startGateway(...flags: string[]): Promise<TestGateway> {
 }
 
 /** Tries until it is true, for state that no event tells; fails loudly at the deadline. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>, timeoutMs = 10_000): Promise<void> {
+export async function until(what: string, holds: () => boolean | Promise<boolean>, timeoutMs = 20_000): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!(await holds())) {
     if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);

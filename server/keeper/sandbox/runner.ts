@@ -105,7 +105,7 @@ if ($rules >= 0) { syscall 446, $rules, 0; open my $f, "<&=", $rules; close $f }
 export const RUNNER = String.raw`
 use strict;
 my $x86 = (unpack("x18 v", do { open my $f, "<", "/proc/self/exe"; sysread $f, my $h, 20; $h }) == 62);
-if (open my $f, ">", "/proc/self/oom_score_adj") { syswrite $f, 500 }
+if (open my $f, ">", "/proc/self/oom_score_adj") { syswrite $f, 500; close $f }
 syscall($x86 ? 157 : 167, 4, 0, 0, 0, 0);
 syscall($x86 ? 157 : 167, 38, 1, 0, 0, 0);
 umask 022;
@@ -272,7 +272,7 @@ export const TERMINAL_INIT = [
   '-e',
   String.raw`
 my $prctl = unpack("x18 v", do { open my $f, "<", "/proc/self/exe"; sysread $f, my $h, 20; $h }) == 62 ? 157 : 167;
-if (open my $f, ">", "/proc/self/oom_score_adj") { syswrite $f, 500 }
+if (open my $f, ">", "/proc/self/oom_score_adj") { syswrite $f, 500; close $f }
 syscall $prctl, 4, 0, 0, 0, 0;
 umask 022;${SCOPE}opendir my $fds, "/proc/self/fd";
 my @foreign = grep { /^\d+$/ && $_ > 2 && $_ != fileno $fds } readdir $fds;
