@@ -113,6 +113,8 @@ export class DiskWatch {
   /** How many bytes may be added; measured anew where fewer than are wanted. NO_SPACE when the slot holds too much, or too little is free. */
   async left(place: SlotPlace, wantedBytes = 0): Promise<number> {
     const account = this.#accountOf(place);
+    // Before anything runs: what is written until the first look counts too.
+    account.freeThen ??= await this.#free();
     const isFull = account.full !== null || this.#excess(account) !== null;
     if (isFull || this.#leftOf(account) < wantedBytes) await this.#judgeAnew(account);
     return this.#leftOf(account);

@@ -155,3 +155,12 @@ test('where too little is free, what takes too long to be measured is stopped', 
   expect(await why).toBe("there is little space left on the host's disk");
   expect(stopped).toEqual([]);
 });
+
+test('what is written before the first look is not overlooked', async () => {
+  const watch = opened({ diskBytes: 100 * MIB });
+  await watch.left(place);
+  // A fast disk takes this before anybody looks.
+  for (let part = 0; part < 8; part++) await fill(place.workspace, `f${part}`, 20 * MIB);
+  const why = new Promise<string>((resolve) => watch.watch(place, null, resolve));
+  expect(await why).toContain('may hold 100 MiB');
+});
