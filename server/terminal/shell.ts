@@ -81,8 +81,8 @@ export class Shell {
   /** In the window that began then. */
   #answers = 0;
   #answersFromMs = Number.NEGATIVE_INFINITY;
-  /** Number of the frame in which the last command ended. */
-  #finishedSeq = 0;
+  /** Number of the frame in which a command last began or ended. */
+  #turnSeq = 0;
   #kept: KeptTerminal | null = null;
   /** Enter was typed at the prompt and no mark has come since: the shell is about to be busy. */
   #entered = false;
@@ -150,7 +150,7 @@ export class Shell {
    * gone: the shell would take the answer for typing.
    */
   answer(data: string, seq: number): void {
-    if (this.end !== null || seq < this.#finishedSeq || (this.state !== 'busy' && this.foreground() !== 'job')) return;
+    if (this.end !== null || seq < this.#turnSeq || (this.state !== 'busy' && this.foreground() !== 'job')) return;
     if (!this.#mayAnswer()) return;
     // Whether it is read, or will stand on the next command line, can't be told.
     this.#typedAhead = true;
@@ -323,7 +323,7 @@ export class Shell {
 
   #take(mark: Mark): void {
     if (mark.kind === 'outputStart') this.#typedInto = false;
-    if (mark.kind === 'finished') this.#finishedSeq = this.#seq;
+    if (mark.kind === 'finished' || mark.kind === 'outputStart') this.#turnSeq = this.#seq;
     // A prompt is also redrawn with its text, after a resize for one: then nothing has ended since the last one.
     const interrupted = this.#entered && mark.kind === 'promptStart' && mark.status === INTERRUPTED;
     if (mark.kind === 'finished' || mark.kind === 'outputStart' || interrupted) {

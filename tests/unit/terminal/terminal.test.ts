@@ -1,4 +1,5 @@
-import { readdir, rename } from 'node:fs/promises';
+import { readdir, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Fault } from '../../../protocol/fault.ts';
 import { type Bench, openBench, until } from './fixture.ts';
@@ -109,6 +110,17 @@ test('a program that asks the terminal something gets one answer, which is not t
     "stty raw -echo </dev/tty; printf '\\e[6n'; read -rsdR answer </dev/tty; stty sane </dev/tty; printf '%q\\n' \"$answer\"";
   expect((await bench.run(ask)).output).toMatch(/\$'\\E\[\d+;\d+'\n$/);
   expect((await bench.run('echo clean')).output).toBe('clean\n');
+});
+
+test('an answer that comes after who asked has ended is not printed into the next command', async () => {
+  await bench.run("printf 'asks in its last frame'");
+  const frames = bench.log.read(0, Number.POSITIVE_INFINITY);
+  const asking = 'from' in frames ? undefined : frames.findLast((frame) => frame.data.includes('133;D'));
+  const next = bench.run('until [ -e go ]; do sleep 0.01; done; echo done');
+  await until(() => JSON.stringify(bench.log.read(asking?.seq ?? 0, Number.POSITIVE_INFINITY)).includes('133;C'));
+  bench.terminal.reply('\x1b[7;3R', asking?.seq ?? 0);
+  await writeFile(join(bench.place.workspace, 'go'), '');
+  expect((await next).output).toBe('done\n');
 });
 
 test('what the shell reads from us is not there for its programs once it runs', async () => {
