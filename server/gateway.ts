@@ -13,6 +13,7 @@ import { Library } from './cast/library.ts';
 import { framesBehind } from './cast/tail.ts';
 import { claimDataDir } from './claim.ts';
 import type { Config } from './config.ts';
+import { drain } from './drain.ts';
 import { httpApp } from './http/app.ts';
 import { castRoutes } from './http/cast-route.ts';
 import { fileRoutes } from './http/file-route.ts';
@@ -78,7 +79,7 @@ interface Parts {
   readonly admin: Admission | null;
   readonly tickets: Tickets;
   /** From here on no new work is taken. */
-  readonly drain: () => void;
+  readonly refuseWork: () => void;
 }
 
 export class Gateway {
@@ -102,14 +103,14 @@ export class Gateway {
       opened.unshift(keeper.startedHere ? keeper : { close: () => keeper.leave() });
       const tokens =
         config.auth === 'none' ? null : await Tokens.open({ dataDir: config.dataDir, fixed: config.token });
-      const { pool, library, endpoint, server, tickets, drain } = await assemble({ config, log, keeper, tokens });
+      const { pool, library, endpoint, server, tickets, refuseWork } = await assemble({ config, log, keeper, tokens });
       opened.unshift(endpoint);
       await listen(server, config);
       const adminToken = tokens === null ? '' : (config.token ?? (await readFile(tokenFileOf(config), 'utf8')).trim());
       const admin = tokens === null ? null : await tokens.verify(adminToken);
       return new Gateway({
         ...{ config, claim, keeper, pool, library, tokens, endpoint, server },
-        ...{ adminToken, admin, tickets, drain },
+        ...{ adminToken, admin, tickets, refuseWork },
       });
     } catch (error) {
       for (const part of opened) await part.close();
@@ -153,9 +154,9 @@ export class Gateway {
       .map(([name, { detail, remedy }]) => ({ name, detail, remedy }));
   }
 
-  /** Refuses new work, says goodbye to every connection, ends every lease and seals every cast. */
-  close(): Promise<void> {
-    this.#closing ??= this.#close(false);
+  /** Refuses new work, lets what runs end for a while, says goodbye to every connection, ends every lease and seals every cast. */
+  close(waits: (commands: number) => void = () => undefined): Promise<void> {
+    this.#closing ??= this.#drain(waits).then(() => this.#close(false));
     return this.#closing;
   }
 
@@ -170,9 +171,15 @@ export class Gateway {
     tryKill(this.#parts.keeper.pid, 'SIGKILL');
   }
 
+  async #drain(waits: (commands: number) => void): Promise<void> {
+    const { refuseWork, pool, config } = this.#parts;
+    refuseWork();
+    await drain(pool, { graceMs: config.drainMs, waits });
+  }
+
   async #close(leaves: boolean): Promise<void> {
-    const { drain, server, endpoint, pool, library, keeper, tokens, claim } = this.#parts;
-    drain();
+    const { refuseWork, server, endpoint, pool, library, keeper, tokens, claim } = this.#parts;
+    refuseWork();
     const closed = new Promise((resolve) => server.close(resolve));
     // Connections first: their clients are to come back, not to believe that their lease was ended.
     await endpoint.close();
@@ -265,12 +272,12 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
     void pool.renew().catch((err: unknown) => log.error({ err }, 'a lease could not go on with the new keeper'));
   tellSealed(pool, library);
   library.catchUp();
-  const drain = (): void => {
+  const refuseWork = (): void => {
     draining = true;
   };
   const isKnown = (socket: Socket): boolean => gate.hasAdmitted(socket);
   const server = httpServer({ app, upgrade: endpoint.upgrade, isKnown });
-  return { pool, library, endpoint, server, tickets, drain };
+  return { pool, library, endpoint, server, tickets, refuseWork };
 }
 
 /** A cast whose lease goes on, as the library sees it. */

@@ -30,7 +30,13 @@ export async function serve(argv: readonly string[]): Promise<number> {
   }
   const signal = await stopped;
   const leaves = signal === 'SIGHUP' || config.keep;
-  await (leaves ? gateway.leave() : gateway.close());
+  const waits = (commands: number): void => {
+    const what = commands === 1 ? 'a command' : `${commands} commands`;
+    process.stderr.write(
+      `slotcast: waiting up to ${config.drainMs / 1000} s for ${what} to end; stop it once more to end all at once\n`,
+    );
+  };
+  await (leaves ? gateway.leave() : gateway.close(waits));
   return signal === 'SIGHUP' ? UPGRADE : 0;
 }
 

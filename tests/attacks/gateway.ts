@@ -151,7 +151,7 @@ async function started(start: Start): Promise<{ child: ChildProcess; url: string
   const canary = join(dataDir, 'canary');
   writeFileSync(canary, CANARY);
   const descriptor = openSync(canary, 'r');
-  const serve = ['serve', '--port', '0', '--data-dir', dataDir, '--slots', '4', ...flags];
+  const serve = ['serve', '--port', '0', '--data-dir', dataDir, '--slots', '4', '--drain-ms', '0', ...flags];
   const [file = '', ...args] = [
     ...through.map((word) => word.replaceAll('$DATA', dataDir)),
     ...(isOther ? dropTo(USER_ID) : []),

@@ -29,6 +29,7 @@ const may: Readonly<Record<string, readonly string[]>> = {
   'server/config.ts': ['protocol', 'server/keeper'],
   'server/claim.ts': ['protocol', 'server/keeper'],
   'server/replace.ts': ['server/claim.ts'],
+  'server/drain.ts': ['server/slot'],
   'server/version.ts': [],
   'server/gateway.ts': [
     ...edges,
@@ -36,6 +37,7 @@ const may: Readonly<Record<string, readonly string[]>> = {
     'server/http',
     'server/config.ts',
     'server/claim.ts',
+    'server/drain.ts',
     'server/version.ts',
   ],
   'server/main.ts': [

@@ -100,6 +100,8 @@ export interface Calls {
   writeTerminal: [{ readonly terminal: number; readonly data: string }, null];
   struckTerminal: [{ readonly terminal: number }, Limit | null];
   killTerminal: [{ readonly terminal: number; readonly limit?: Limit | undefined }, null];
+  /** Answered by a keeper that is there. */
+  ping: [null, null];
   /** Ends everything, and the keeper. */
   close: [null, null];
 }
