@@ -212,7 +212,7 @@ export const catalogue = {
   F21: row('print the token', 'it is nowhere in the sandbox'),
   F22: row('a screen full of state, sequences without end', 'memory bounded; other slots are answered'),
   G01: row(
-    'kill -9 the gateway among running commands',
+    'kill -9 the gateway and its keeper among running commands',
     'nothing of them lives; recordings are sealed at the next start',
   ),
   G02: row('kill -9 the first process of a sandbox', 'never an invented exit code'),

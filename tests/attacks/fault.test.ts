@@ -17,6 +17,7 @@ import { WebSocket } from 'ws';
 import { connect, type Slot } from '../../client/index.ts';
 import { Fault } from '../../protocol/fault.ts';
 import { until } from '../support/gateway.ts';
+import { endKeeper, keeperOf } from '../support/keeper.ts';
 import { attack, attackOnce } from './attack.ts';
 import type { User } from './catalogue.ts';
 import { target as startTarget, type Target, TOKEN, targets } from './gateway.ts';
@@ -60,7 +61,7 @@ const isAlive = ({ pid, startTime }: Running): boolean => runningOf(pid)?.startT
 async function processesOf(target: Target, word: string): Promise<Running[]> {
   let found: Running[] = [];
   await until(word, () => {
-    const all = childrenOf(target.pid);
+    const all = childrenOf(keeperOf(target.dataDir) ?? 0);
     const inmost = all.filter(({ command }) => command.includes(word)).at(-1);
     found = [];
     for (let one = inmost; one !== undefined; one = all.find(({ pid }) => pid === one?.parent)) found.unshift(one);
@@ -83,6 +84,7 @@ describe('G', () => {
       const before = childrenOf(target.pid);
       expect(before.length).toBeGreaterThan(8);
       await target.signal('SIGKILL');
+      await endKeeper(target.dataDir);
       await until('nothing lives', () => !before.some(isAlive), 5000);
       expect(readFileSync(join(target.dataDir, 'casts', `${slot.cast}.cast`), 'utf8')).not.toContain('# slotcast end');
       await target.again();

@@ -30,6 +30,7 @@ const may: Readonly<Record<string, readonly string[]>> = {
   'server/claim.ts': ['protocol', 'server/keeper'],
   'server/replace.ts': ['server/claim.ts'],
   'server/drain.ts': ['server/slot'],
+  'server/systemd.ts': [],
   'server/version.ts': [],
   'server/gateway.ts': [
     ...edges,
@@ -46,6 +47,7 @@ const may: Readonly<Record<string, readonly string[]>> = {
     'server/config.ts',
     'server/claim.ts',
     'server/replace.ts',
+    'server/systemd.ts',
     'server/gateway.ts',
   ],
 };

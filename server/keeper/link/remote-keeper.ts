@@ -2,6 +2,7 @@
 // it starts a new one. It never invents how something ended.
 import type { NumberedFrame } from '../../../protocol/frame.ts';
 import type { Capability } from '../../../protocol/server.ts';
+import { tryKill } from '../foreground.ts';
 import type {
   Keeper,
   KeptLease,
@@ -182,6 +183,8 @@ export class RemoteKeeper implements Keeper {
     clearInterval(this.#pings);
     const link = this.#link;
     if (link === null) return;
+    // Somebody may have stopped it.
+    tryKill(this.#pid, 'SIGCONT');
     // The answer may not get through any more: then it has gone all the same.
     await link.call('close', null).catch(() => null);
     await link.closed;
