@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { expect } from 'vitest';
 import type { Fault, Slot } from '../../client/index.ts';
 import { until } from '../support/gateway.ts';
+import { keeperOf } from '../support/keeper.ts';
 import { attack } from './attack.ts';
 import { type Target, targets } from './gateway.ts';
 
@@ -172,7 +173,9 @@ attack(
     }
     const zombies = readdirSync('/proc')
       .filter((name) => /^\d+$/.test(name))
-      .filter((pid) => new RegExp(`\\) Z ${target.pid} `).test(read(`/proc/${pid}/stat`)));
+      .filter((pid) =>
+        new RegExp(`\\) Z (${target.pid}|${keeperOf(target.dataDir)}) `).test(read(`/proc/${pid}/stat`)),
+      );
     expect(zombies).toEqual([]);
     await until('no sandbox is left', () => living(target, 'bwrap').length === 0);
     await slot.release();
