@@ -66,6 +66,11 @@ export const options = {
     z.enum(['off', 'token', 'open']).default('off'),
   ),
   mount: option('--mount <SRC:DST[:ro]>', 'shows a host directory in every slot; may be repeated', list.default([])),
+  record: option(
+    '--record <strict|best-effort>',
+    'when a recording cannot be written: strict stops what runs in the slot, best-effort lets it go on',
+    z.enum(['strict', 'best-effort']).default('best-effort'),
+  ),
   recordInput: option('--record-input', 'records what is typed, passwords too', flag.default(false)),
   allowHost: option(
     '--allow-host <name>',

@@ -203,7 +203,11 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
     ...fileHandlers(pool),
   };
   const gate = new Gate({ tokens, origins: { host: config.host, allowed: config.allowHost } });
-  const metrics: Metrics = new Metrics({ slots: () => pool.list(), connections: () => endpoint.size });
+  const metrics: Metrics = new Metrics({
+    slots: () => pool.list(),
+    connections: () => endpoint.size,
+    recording: () => keeper.recording(),
+  });
   const dispatcher = new Dispatcher({ handlers, log, draining: () => draining, observe: metrics.observeCall });
   const endpoint: Endpoint = new Endpoint({
     gate,
@@ -272,9 +276,10 @@ function tellSealed(pool: Pool, library: Library): void {
 }
 
 function keeperOptions(config: Config, log: Logger) {
-  const { dataDir, sandbox, mounts, network, recordInput, uidBase } = config;
+  const { dataDir, sandbox, mounts, network, record, recordInput, uidBase } = config;
   const disk = { diskBytes: config.maxDisk, files: config.maxFiles, minFreeBytes: config.minFreeDisk };
-  return { dataDir, policy: { sandbox, mounts, network, limits: limitsOf(config) }, recordInput, uidBase, disk, log };
+  const policy = { sandbox, mounts, network, limits: limitsOf(config) };
+  return { dataDir, policy, record, recordInput, uidBase, disk, log };
 }
 
 function limitsOf({ maxMemory, maxPids, maxFileSize, maxOpenFiles, maxShm }: Config): Limits {

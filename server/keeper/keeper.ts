@@ -126,6 +126,12 @@ export interface LogSpec {
   readonly rows: number;
 }
 
+/** `failing`: open recordings that the disk does not take now. `lostFrames`: in all recordings since the keeper began. */
+export interface RecordingState {
+  readonly failing: number;
+  readonly lostFrames: number;
+}
+
 export interface Keeper {
   readonly sandboxed: boolean;
   /** What this host can and cannot do, each found by trying it in a real sandbox. */
@@ -144,6 +150,8 @@ export interface Keeper {
   flushLog(cast: string): Promise<void>;
   /** Writes out and seals the recording; the log gets no frame after it. */
   closeLog(cast: string): Promise<void>;
+  /** How recording goes. */
+  recording(): RecordingState;
   startProcess(spec: { place: SlotPlace; network: Network; order: ProcessOrder }): Promise<KeptProcess>;
   startTerminal(spec: TerminalSpec): Promise<KeptTerminal>;
   close(): Promise<void>;
