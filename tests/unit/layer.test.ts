@@ -20,8 +20,8 @@ const may: Readonly<Record<string, readonly string[]>> = {
   'server/screen': ['protocol', 'server/keeper'],
   'server/terminal': belowSlot,
   'server/workspace': belowSlot,
-  'server/cast': belowSlot,
-  'server/auth': ['protocol'],
+  'server/cast': [...belowSlot, 'server/atomic-file.ts'],
+  'server/auth': ['protocol', 'server/atomic-file.ts'],
   'server/slot': belowMethods,
   'server/methods': belowMethods,
   'server/rpc': edges,
@@ -29,6 +29,7 @@ const may: Readonly<Record<string, readonly string[]>> = {
   'server/config.ts': ['protocol', 'server/keeper'],
   'server/claim.ts': ['protocol'],
   'server/version.ts': [],
+  'server/atomic-file.ts': [],
   'server/gateway.ts': [
     ...edges,
     'server/rpc',
