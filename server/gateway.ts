@@ -190,7 +190,12 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
     takeoverGraceMs: Math.min(TAKEOVER_GRACE_MS, graceMs),
     failed: (slot, error) => log.error({ slot: slot.name, err: error }, 'slot failed'),
   });
-  const library = new Library({ dir: castDirectory(config.dataDir), live: (cast) => liveCast(pool, keeper, cast) });
+  const library = new Library({
+    dir: castDirectory(config.dataDir),
+    live: (cast) => liveCast(pool, keeper, cast),
+    keep: config.keepCasts,
+    log,
+  });
   const lane = new Lane();
   const followers = new Followers(sandboxed);
   const handlers: Handlers = {
