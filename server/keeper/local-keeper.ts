@@ -188,8 +188,7 @@ export class LocalKeeper implements Keeper {
     if (open === undefined) return;
     open.log.close();
     await open.recorder.close();
-    this.#lostFrames += open.recorder.lostFrames;
-    this.#logs.delete(cast);
+    if (this.#logs.delete(cast)) this.#lostFrames += open.recorder.lostFrames;
   }
 
   recording(): RecordingState {

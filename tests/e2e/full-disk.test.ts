@@ -40,6 +40,9 @@ test('strict: what runs is stopped, everything new is refused in words, nothing 
   expect(ended).toMatchObject({ outcome: 'signaled', signal: 'KILL', limit: 'disk' });
   await expect(slot.exec.run({ command: 'true' })).rejects.toMatchObject(NO_SPACE);
   await expect(slot.terminal.run({ command: 'true' })).rejects.toMatchObject(NO_SPACE);
+  // Not even the half of a script, or of what the shell reads first.
+  const spool = join(disk.path, 'slots', slot.name, 'spool');
+  await until('nothing is left for the shell', () => readdirSync(spool).length === 0);
   await expect(slot.file.write({ path: 'kept', data: 'x'.repeat(100_000) })).rejects.toMatchObject(NO_SPACE);
   await expect((await gateway.client()).acquire()).rejects.toMatchObject(NO_SPACE);
   const headers = { authorization: `Bearer ${gateway.token}` };
