@@ -175,6 +175,44 @@ describe('G', () => {
     }
   });
 
+  attack('D68', async (as, context) => {
+    if (!isRoot) return context.skip('only root can mount a small disk');
+    const mount = `mkdir -p "$0/casts" && chmod 755 "$0/casts" && mount -t tmpfs -o size=8m,mode=1777 none "$0/casts" && exec "$@"`;
+    const through = ['unshare', '-m', 'sh', '-c', mount, '$DATA'];
+    const target = await startTarget(as, { flags: ['--record', 'strict'], through });
+    try {
+      const slot = await target.slot();
+      const casts = `/proc/${target.pid}/root${target.dataDir}/casts`;
+      writeFileSync(join(casts, 'ballast'), Buffer.alloc(4 * 1024 * 1024));
+      const unseen = slot.exec.run({ command: 'while sleep 0.05; do date >>unseen; done' });
+      const flood = slot.terminal.run({ command: 'head -c 9000000 /dev/urandom | base64; touch unseen-too' });
+      expect(await unseen).toMatchObject({ outcome: 'signaled', signal: 'KILL', limit: 'disk' });
+      expect((await flood).limit).toBe('disk');
+      const { size } = await slot.file.stat('unseen');
+      const files = readdirSync(casts).sort();
+      for (let count = 0; count < 10; count++) {
+        for (const call of [slot.exec.run({ command: 'date >>unseen' }), slot.terminal.run({ command: 'true' })]) {
+          await expect(call).rejects.toMatchObject({ fault: 'NO_SPACE' });
+        }
+        await expect((await target.client()).acquire()).rejects.toMatchObject({ fault: 'NO_SPACE' });
+      }
+      expect((await slot.file.stat('unseen')).size).toBe(size);
+      expect((await slot.file.list()).entries.map(({ path }) => path)).toEqual(['unseen']);
+      // A recording that could not be begun left nothing.
+      expect(readdirSync(casts).sort()).toEqual(files);
+      rmSync(join(casts, 'ballast'));
+      await until('it goes on', async () => (await slot.exec.run({ command: 'true' }).catch(() => null)) !== null);
+      await slot.release();
+      const client = await target.client();
+      expect((await client.cast.info(slot.cast)).markers.map(({ label }) => label).join('\n')).toMatch(
+        /missing here[\s\S]*stopped: the recording can't be written/,
+      );
+      expect(await client.cast.verify(slot.cast)).toMatchObject({ ok: true });
+    } finally {
+      await target.close();
+    }
+  });
+
   attack('G04', async (as) => {
     const target = await of(as);
     await expect(startTarget(as, { dataDir: target.dataDir })).rejects.toThrow(/another gateway uses .*--data-dir/);

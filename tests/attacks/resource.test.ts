@@ -102,17 +102,17 @@ attack('D10', async (as) => {
   const before = target.memory();
   const data = 'x'.repeat(4 * MIB);
   const said: string[] = [];
-  const writes = Array.from({ length: 64 }, async () => {
+  const writes = Array.from({ length: 128 }, async () => {
     await deaf.write(data).then(
       () => said.push('taken'),
       (error: Fault) => said.push(error.fault),
     );
   });
   const settled = Promise.all(writes);
-  await until('what is too much is refused', () => said.length > 50);
+  await until('what is too much is refused', () => said.length > 100);
   expect(new Set(said)).toEqual(new Set(['RATE_LIMITED']));
   expect((await slot.exec.list()).length).toBe(1);
-  expect(target.memory() - before).toBeLessThan(160 * MIB);
+  expect(target.memory() - before).toBeLessThan(256 * MIB);
   await deaf.signal('KILL');
   await settled;
   await slot.release();

@@ -10,6 +10,7 @@ import type {
   KeptTerminal,
   LogSpec,
   ProcessSpec,
+  RecordingState,
   SlotPlace,
   TerminalSpec,
 } from '../keeper.ts';
@@ -54,6 +55,7 @@ export class RemoteKeeper implements Keeper {
   #isOurs = false;
   #leaving = false;
   readonly #pings: NodeJS.Timeout;
+  #recording: RecordingState = { failing: 0, lostFrames: 0 };
   /** A ping that has no answer yet. */
   #pinging = false;
   #isSilent = false;
@@ -144,6 +146,10 @@ export class RemoteKeeper implements Keeper {
     await log.reached(Number.POSITIVE_INFINITY);
   }
 
+  recording(): RecordingState {
+    return this.#recording;
+  }
+
   note(cast: string, name: string, text: string | null): void {
     this.#link?.tell('note', { cast, name, text });
   }
@@ -209,6 +215,7 @@ export class RemoteKeeper implements Keeper {
     try {
       this.#pid = (await accepted(greeted, settings.dataDir)).pid;
       this.#attached = await link.call('attach', settings);
+      this.#recording = this.#attached.recording;
     } catch (error) {
       link.destroy();
       throw error;
@@ -340,7 +347,7 @@ export class RemoteKeeper implements Keeper {
     }
     if (this.#pinging) return;
     this.#pinging = true;
-    await this.#link.call('ping', null).catch(() => null);
+    this.#recording = await this.#link.call('ping', null).catch(() => this.#recording);
     this.#pinging = false;
     this.#isSilent = false;
   }

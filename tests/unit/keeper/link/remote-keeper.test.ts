@@ -29,7 +29,8 @@ afterEach(async () => {
 async function reach(): Promise<RemoteKeeper> {
   const { dataDir } = home;
   const disk = { diskBytes: 0, files: 0, minFreeBytes: 0 };
-  const settings = { dataDir, policy: DEFAULT_POLICY, recordInput: false, uidBase: 400_000, disk, aloneMs: 60_000 };
+  const how = { policy: DEFAULT_POLICY, record: 'best-effort', recordInput: false, uidBase: 400_000 } as const;
+  const settings = { dataDir, disk, aloneMs: 60_000, ...how };
   const keeper = await RemoteKeeper.open({
     settings,
     version: 'test',
