@@ -141,7 +141,8 @@ export class Catalog {
     const summary = await this.summary(cast);
     if (summary === null || summary.seal === null) return;
     await this.#digests.failed(cast, summary.bytes);
-    if (summary.bytes >= KEPT_FROM_BYTES && !this.#closed) await this.#options.indexes.keepScreens(cast);
+    if (summary.bytes >= KEPT_FROM_BYTES && !this.#closed)
+      await this.#options.indexes.keepScreens(cast, () => !this.#closed);
   }
 
   async #entries(): Promise<Entry[]> {
