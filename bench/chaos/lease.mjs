@@ -112,7 +112,7 @@ export class Lease {
   }
 
   /** Makes a call of the slot: its value or error, and never neither. */
-  async attempt(order, call) {
+  async attempt(_order, call) {
     let timer;
     const hung = new Promise((resolve) => {
       timer = setTimeout(() => resolve({ error: new Error(`no reply within ${HUNG_MS} ms`) }), HUNG_MS);

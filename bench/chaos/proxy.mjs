@@ -1,13 +1,13 @@
 // A TCP proxy between agents and gateway whose connections can be cut or stalled. It never changes a byte.
 import { connect, createServer } from 'node:net';
 
-export class Proxy {
+export class Line {
   #server;
   #pairs = new Set();
   #isStalled = false;
 
   static async open(targetPort) {
-    const proxy = new Proxy();
+    const proxy = new Line();
     proxy.#server = createServer((near) => proxy.#join(near, targetPort));
     await new Promise((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve));
     return proxy;

@@ -5,13 +5,12 @@ import { read } from './program.mjs';
 
 const list = (directory) => (existsSync(directory) ? readdirSync(directory) : []);
 
-/** Processes that have the directory in their environment, arguments, mounts or as their place. */
-export function processesOf(directory) {
+/** Processes that have this name in their environment, arguments or mounts, or work in a place of that name. */
+export function processesOf(word) {
   const mentions = (pid) => {
-    if (['environ', 'cmdline', 'mountinfo'].some((name) => read(`/proc/${pid}/${name}`).includes(directory)))
-      return true;
+    if (['environ', 'cmdline'].some((name) => read(`/proc/${pid}/${name}`).includes(word))) return true;
     try {
-      return readlinkSync(`/proc/${pid}/cwd`).startsWith(directory);
+      return readlinkSync(`/proc/${pid}/cwd`).includes(word);
     } catch {
       return false;
     }
