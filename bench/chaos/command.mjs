@@ -89,6 +89,7 @@ async function endsItself(work) {
 async function timesOut(work) {
   const order = begin(work, { mostBytes: 1000 });
   order.outcome = 'timedOut';
+  order.signal = 'KILL';
   order.exitCode = null;
   const timeoutMs = work.random.between(1000, 5000);
   order.command = `${order.mark}; ${printer(order.id, order.count)}; sleep 300`;

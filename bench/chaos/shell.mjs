@@ -78,7 +78,8 @@ export class Shell {
     const order = this.#begin(random.between(500, 4000));
     const done = `done-${order.id}`;
     this.#work.files.set(done, null);
-    const script = `${this.#mark(order.id)}( ${printer(order.id, order.count, 4)}; echo $? >/workspace/${done} ) &`;
+    // In a shell of its own, or the next prompt would tell of its end.
+    const script = `${this.#mark(order.id)}( ( ${printer(order.id, order.count, 4)}; echo $? >/workspace/${done} ) & )`;
     const v = (this.#state?.v ?? 0) + 1;
     const cwd = this.#state?.cwd ?? '/workspace';
     const began = await this.#told(

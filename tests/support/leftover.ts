@@ -57,7 +57,9 @@ function isWorker(pid: number): boolean {
 }
 
 function mentions(pid: number, directory: string): boolean {
-  const files = ['environ', 'cmdline', 'mountinfo'].map((name) => `/proc/${pid}/${name}`);
+  // A file system that a test mounts stands in the table of every process of this machine, unless that has mounts of its own, as a sandbox has.
+  const names = mountsOf(pid) === mountsOf(process.pid) ? ['environ', 'cmdline'] : ['environ', 'cmdline', 'mountinfo'];
+  const files = names.map((name) => `/proc/${pid}/${name}`);
   return files.some((file) => read(file).includes(directory)) || workingDirectory(pid).startsWith(directory);
 }
 
@@ -70,9 +72,13 @@ function read(file: string): string {
   }
 }
 
-function workingDirectory(pid: number): string {
+const mountsOf = (pid: number): string => linkOf(`/proc/${pid}/ns/mnt`);
+const workingDirectory = (pid: number): string => linkOf(`/proc/${pid}/cwd`);
+
+/** Empty as above. */
+function linkOf(file: string): string {
   try {
-    return readlinkSync(`/proc/${pid}/cwd`);
+    return readlinkSync(file);
   } catch {
     return '';
   }
