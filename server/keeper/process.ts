@@ -101,6 +101,8 @@ class SandboxedProcess implements KeptProcess {
     return this.#kept[stream].kept();
   }
 
+  async refresh(): Promise<void> {}
+
   subscribe(sink: ProcessSink, from: Readonly<Record<StreamName, number>>): Subscription {
     const follower = new Follower(sink, () => this.#balance());
     for (const stream of ['stdout', 'stderr'] as const) follower.catchUp(stream, this.output(stream), from[stream]);
@@ -151,6 +153,8 @@ class SandboxedProcess implements KeptProcess {
     this.#stop('kill');
     await this.ended;
   }
+
+  forget(): void {}
 
   /** First the runner, which saves what is in the pipes; then the kernel. */
   #stop(by: StoppedBy): void {
