@@ -1,7 +1,8 @@
 // The frames of a recording behind a place in it, up to its end as it stands: for who has missed them live. It does not wait for more.
 import { join } from 'node:path';
 import type { CastItem } from '../../protocol/asciicast.ts';
-import { frameCodes, type NumberedFrame } from '../../protocol/frame.ts';
+import type { NumberedFrame } from '../../protocol/frame.ts';
+import { frameCodes } from '../../protocol/vocabulary.ts';
 import { openCast, type Place, readItems, wholeBytes } from './recording.ts';
 
 const known: ReadonlySet<string> = new Set(frameCodes);

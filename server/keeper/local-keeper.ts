@@ -2,17 +2,17 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CastHeader } from '../../protocol/asciicast.ts';
-import { castId } from '../../protocol/cast.ts';
 import { endLabel, isCommandStart, startLabel } from '../../protocol/command-mark.ts';
 import type { Limit } from '../../protocol/exec.ts';
 import { Fault } from '../../protocol/fault.ts';
 import type { Capability } from '../../protocol/server.ts';
+import { CAST_ID } from '../../protocol/vocabulary.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { DEFAULT_DISK_LIMITS, type DiskLimits, DiskWatch } from './disk-watch.ts';
 import { FrameLog } from './frame-log.ts';
 import type {
-  KeptLease,
   Keeper,
+  KeptLease,
   KeptProcess,
   LogSpec,
   ProcessMarker,
@@ -360,7 +360,8 @@ export function castDirectory(dataDir: string): string {
 
 /** Throws when the name is none of a cast: it becomes a path. */
 export function castPath(dataDir: string, cast: string): string {
-  return join(castDirectory(dataDir), `${castId.parse(cast)}.cast`);
+  if (!CAST_ID.test(cast)) throw new Error('that is no name of a recording');
+  return join(castDirectory(dataDir), `${cast}.cast`);
 }
 
 function headerOf({ cast, slot, label, cols, rows }: LogSpec, startedAt: number): CastHeader {

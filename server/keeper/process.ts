@@ -1,7 +1,7 @@
 // One command from its start to its end: timeouts, what is kept of its output, who follows it, and how it ended. It never waits for a reader once the command is dead.
 import { performance } from 'node:perf_hooks';
-import { type Limit, type SignalName, signalNames } from '../../protocol/exec.ts';
 import { Fault } from '../../protocol/fault.ts';
+import { type Limit, type SignalName, signalNames } from '../../protocol/vocabulary.ts';
 import { Follower } from './follower.ts';
 import type {
   KeptOutput,

@@ -296,7 +296,14 @@ export class LiveScreen {
 
   #reply(data: string): void {
     const frame = this.#current;
-    if (frame === null || this.#closed || this.#log.replaying || frame.seq < this.#lastExit || !this.#asking.has(frame.seq)) return;
+    if (
+      frame === null ||
+      this.#closed ||
+      this.#log.replaying ||
+      frame.seq < this.#lastExit ||
+      !this.#asking.has(frame.seq)
+    )
+      return;
     if (this.#log.timeMs() - frame.timeMs <= REPLY_WINDOW_MS) this.#options.reply(data, frame.seq);
   }
 

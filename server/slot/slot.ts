@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { Fault } from '../../protocol/fault.ts';
 import type { Network, SlotInfo } from '../../protocol/slot.ts';
 import { COLS, ROWS } from '../../protocol/value.ts';
-import type { Keeper, KeptLease, SlotPlace } from '../keeper/keeper.ts';
 import type { FrameLog } from '../keeper/frame-log.ts';
+import type { Keeper, KeptLease, SlotPlace } from '../keeper/keeper.ts';
 import { LiveScreen } from '../screen/live-screen.ts';
 import { Terminal } from '../terminal/terminal.ts';
 import { Workspace } from '../workspace/workspace.ts';
@@ -216,7 +216,18 @@ export class Slot {
     const note = (cast: string, about: LeaseNote | null): void =>
       keeper.note(cast, 'lease', about && JSON.stringify(about));
     const changed = () => this.#options.changed(this);
-    return new Lease({ slot: this.name, label, network, graceMs, takeoverGraceMs, life, former, note, changed, expire });
+    return new Lease({
+      slot: this.name,
+      label,
+      network,
+      graceMs,
+      takeoverGraceMs,
+      life,
+      former,
+      note,
+      changed,
+      expire,
+    });
   }
 
   async #newLife({ label, network }: Pick<LeaseRequest, 'label' | 'network'>, place: SlotPlace): Promise<LeaseLife> {
@@ -260,7 +271,11 @@ export class Slot {
     });
     // A recording that can't be read is no reason to lose a lease: what comes from now on is shown.
     ready.catch((error: unknown) => this.#options.failed(this, error));
-    life.terminal.adopt(kept.terminal, notes, ready.catch(() => undefined));
+    life.terminal.adopt(
+      kept.terminal,
+      notes,
+      ready.catch(() => undefined),
+    );
     const { label } = kept.spec;
     this.lease = this.#lease({ label, ...note }, { ...life, ready: ready.catch(() => undefined) }, note);
     for (const keyed of [...life.commands.formerKeys(), ...life.terminal.formerKeys()]) this.lease.keys.remember(keyed);

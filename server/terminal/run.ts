@@ -162,7 +162,10 @@ function outcomeOf(end: Exclude<RunEnd, 'refused'>): Pick<TerminalRunResult, 'ou
 }
 
 /** What comes first: the end of the run, the end of its time, or that nobody wants it any more. Its time begins when the shell has taken it. */
-async function first(watch: RunWatch, order: Pick<RunOrder, 'timeoutMs' | 'signal'>): Promise<RunEnd | 'timedOut' | 'aborted'> {
+async function first(
+  watch: RunWatch,
+  order: Pick<RunOrder, 'timeoutMs' | 'signal'>,
+): Promise<RunEnd | 'timedOut' | 'aborted'> {
   const { signal, timeoutMs } = order;
   const settled = new AbortController();
   const timedOut = watch.started.then(async () => {

@@ -159,7 +159,13 @@ export class Shell {
    * gone: the shell would take the answer for typing.
    */
   answer(data: string, seq: number): void {
-    if (this.end !== null || this.#log.replaying || seq < this.#turnSeq || (this.state !== 'busy' && this.foreground() !== 'job')) return;
+    if (
+      this.end !== null ||
+      this.#log.replaying ||
+      seq < this.#turnSeq ||
+      (this.state !== 'busy' && this.foreground() !== 'job')
+    )
+      return;
     if (!this.#mayAnswer()) return;
     // Whether it is read, or will stand on the next command line, can't be told.
     this.#typedAhead = true;

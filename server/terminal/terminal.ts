@@ -132,7 +132,11 @@ export class Terminal {
   }
 
   /** Runs a script to its end, after those that were asked for before. Faults TERMINAL_BUSY, CANCELLED, SANDBOX_UNAVAILABLE. */
-  async run(call: Call<'terminal.run'>, signal: AbortSignal, keyed: KeyedRun | null = null): Promise<TerminalRunResult> {
+  async run(
+    call: Call<'terminal.run'>,
+    signal: AbortSignal,
+    keyed: KeyedRun | null = null,
+  ): Promise<TerminalRunResult> {
     const former = keyed === null ? undefined : this.#former.get(keyed.key);
     if (former !== undefined && former.print === keyed?.print) return await former.result;
     const release = await this.#turn.take(signal);
@@ -243,7 +247,14 @@ export class Terminal {
       this.#begun(command);
     };
     const types = (id: string): void => {
-      const open = { id, command: command.slice(0, SHOWN_CHARS), typedMs: log.timeMs(), timeoutMs, maxOutputBytes, keyed };
+      const open = {
+        id,
+        command: command.slice(0, SHOWN_CHARS),
+        typedMs: log.timeMs(),
+        timeoutMs,
+        maxOutputBytes,
+        keyed,
+      };
       this.#notes.run({ number: this.#runs, open });
     };
     const newId = () => randomBytes(ID_BYTES).toString('hex');
@@ -271,7 +282,11 @@ export class Terminal {
     marker.goOn(`r${number}`, elapsedMs);
     this.#begun(command);
     const turn = this.#turn.take(new AbortController().signal);
-    const result = goOn(shell, { ...typed, elapsedMs }, replayed.then(() => undefined));
+    const result = goOn(
+      shell,
+      { ...typed, elapsedMs },
+      replayed.then(() => undefined),
+    );
     if (keyed !== null) this.#former.set(keyed.key, { print: keyed.print, result });
     const end = async (): Promise<void> => {
       const release = await turn;

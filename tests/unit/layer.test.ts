@@ -27,7 +27,8 @@ const may: Readonly<Record<string, readonly string[]>> = {
   'server/rpc': edges,
   'server/http': edges,
   'server/config.ts': ['protocol', 'server/keeper'],
-  'server/claim.ts': ['protocol'],
+  'server/claim.ts': ['protocol', 'server/keeper'],
+  'server/replace.ts': ['server/claim.ts'],
   'server/version.ts': [],
   'server/gateway.ts': [
     ...edges,
@@ -37,7 +38,14 @@ const may: Readonly<Record<string, readonly string[]>> = {
     'server/claim.ts',
     'server/version.ts',
   ],
-  'server/main.ts': ['protocol', 'server/keeper', 'server/config.ts', 'server/claim.ts', 'server/gateway.ts'],
+  'server/main.ts': [
+    'protocol',
+    'server/keeper',
+    'server/config.ts',
+    'server/claim.ts',
+    'server/replace.ts',
+    'server/gateway.ts',
+  ],
 };
 
 /** What runs in browsers too, or has to stay small enough to: the packages that it may use. */

@@ -5,21 +5,37 @@ import type { KeptProcess, KeptTerminal } from '../keeper.ts';
 import type { LocalKeeper } from '../local-keeper.ts';
 import { Channel } from './channel.ts';
 import type { Attached, Calls, KeeperSettings, News, Words } from './contract.ts';
-import type { KeeperHost } from './host.ts';
 import { type KeptCast, type KeptCommand, onlyTotals, wireTerminal } from './kept-cast.ts';
 import { LogPump } from './log-pump.ts';
 import { OutputPump } from './output-pump.ts';
 import { bufferOf, LINK_VERSION } from './wire.ts';
 
+/** What the keeper keeps for whatever gateway comes. */
+export interface Host {
+  readonly casts: ReadonlyMap<string, KeptCast>;
+  /** Makes this session the one that counts. */
+  attach(session: HostSession, settings: KeeperSettings): Promise<{ keeper: LocalKeeper; attached: Attached }>;
+  say(said: News['said']): void;
+  close(): Promise<void>;
+  cast(id: string): KeptCast;
+  command(handle: number): KeptCommand;
+  terminal(handle: number): KeptTerminal | null;
+  opened(parts: Pick<KeptCast, 'spec' | 'place' | 'log'>): void;
+  forget(cast: string): void;
+  started(cast: KeptCast, name: string, process: KeptProcess): KeptCommand;
+  startedTerminal(cast: KeptCast, kept: KeptTerminal): number;
+  forgetCommand(handle: number): void;
+}
+
 export interface HostSessionOptions {
-  readonly host: KeeperHost;
+  readonly host: Host;
   readonly socket: Socket;
   readonly version: string;
 }
 
 export class HostSession {
   readonly closed: Promise<void>;
-  readonly #host: KeeperHost;
+  readonly #host: Host;
   readonly #channel: Channel;
   readonly #logs = new Map<string, LogPump>();
   readonly #outputs = new Map<number, OutputPump>();
@@ -115,7 +131,8 @@ export class HostSession {
       closeInput: ({ process }) => this.#host.command(process).process?.closeInput(),
       subscribe: ({ process, as, from }) => {
         const running = this.#host.command(process).process;
-        if (running !== null) this.#outputs.set(as, new OutputPump({ process: running, channel: this.#channel, as, from }));
+        if (running !== null)
+          this.#outputs.set(as, new OutputPump({ process: running, channel: this.#channel, as, from }));
       },
       unsubscribe: ({ as }) => {
         this.#outputs.get(as)?.close();

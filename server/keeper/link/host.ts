@@ -5,7 +5,7 @@ import { Fault } from '../../../protocol/fault.ts';
 import type { KeptProcess, KeptTerminal } from '../keeper.ts';
 import { LocalKeeper } from '../local-keeper.ts';
 import type { Attached, KeeperSettings, News } from './contract.ts';
-import { HostSession } from './host-session.ts';
+import { type Host, HostSession } from './host-session.ts';
 import { KeptCast, KeptCommand } from './kept-cast.ts';
 
 /** What went wrong while no gateway listened, for the next one. */
@@ -21,7 +21,7 @@ export interface HostOptions {
   readonly closed: () => void;
 }
 
-export class KeeperHost {
+export class KeeperHost implements Host {
   readonly casts = new Map<string, KeptCast>();
   readonly #options: HostOptions;
   readonly #commands = new Map<number, { readonly cast: KeptCast; readonly command: KeptCommand }>();
@@ -116,7 +116,8 @@ export class KeeperHost {
     this.#commands.set(command.handle, { cast, command });
     void process.ended.then((end) => {
       command.settle(end);
-      if (this.#commands.has(command.handle)) this.#keepEnded(command);
+      // After the gateway has been told: it gets all of the output.
+      setImmediate(() => this.#commands.has(command.handle) && this.#keepEnded(command));
     });
     return command;
   }

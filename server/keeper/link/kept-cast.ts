@@ -103,4 +103,3 @@ export function onlyTotals(output: KeptStreams): KeptStreams {
 }
 
 const onlyTotal = ({ total }: Pick<KeptOutput, 'total'>) => ({ head: NOTHING, tail: NOTHING, total });
-

@@ -16,10 +16,10 @@ import type { KeeperLog } from '../local-keeper.ts';
 import type { CastPlace } from '../recorder.ts';
 import type { Attached, Greeting, KeeperSettings, News, WireLease, WireProcess, WireTerminal } from './contract.ts';
 import { MirrorLog } from './mirror-log.ts';
+import { accepted, reachKeeper } from './reach.ts';
 import { keeperDied, RemoteLink } from './remote-link.ts';
 import { RemoteProcess } from './remote-process.ts';
 import { RemoteTerminal } from './remote-terminal.ts';
-import { accepted, reachKeeper } from './reach.ts';
 
 /** Between two tries to start a keeper after one has died. */
 const RETRY_MS = [0, 200, 1000, 5000] as const;
@@ -175,7 +175,8 @@ export class RemoteKeeper implements Keeper {
   async #attach(): Promise<void> {
     const { settings, version, log } = this.#options;
     const { socket, isNew } = await reachKeeper(settings.dataDir, version);
-    const failed = (err: unknown, name: string): void => log.error({ err }, `${name} of the keeper could not be handled`);
+    const failed = (err: unknown, name: string): void =>
+      log.error({ err }, `${name} of the keeper could not be handled`);
     let greet: (greeting: Greeting | null) => void = () => undefined;
     const greeted = new Promise<Greeting | null>((resolve) => {
       greet = resolve;
