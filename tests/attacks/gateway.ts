@@ -16,6 +16,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll } from 'vitest';
 import { type Client, connect, type Slot } from '../../client/index.ts';
+import { endKeeper } from '../support/keeper.ts';
 import type { User } from './catalogue.ts';
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -119,6 +120,7 @@ export async function target(as: User, options: TargetOptions = {}): Promise<Tar
     close: async () => {
       await Promise.all(clients.splice(0).map((each) => each.close()));
       await signal('SIGTERM');
+      await endKeeper(dataDir);
       remove();
     },
   };

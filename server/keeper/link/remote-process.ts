@@ -91,7 +91,7 @@ export class RemoteProcess implements KeptProcess {
     if (this.end !== null) return;
     this.#keep(output);
     this.end = end;
-    for (const subscription of this.#subscriptions) subscription.flush();
+    for (const subscription of this.#subscriptions) subscription.finish(this.#output);
     this.#subscriptions.clear();
     this.#settle(end);
   }
@@ -128,10 +128,13 @@ class RemoteSubscription {
   readonly #as: number;
   /** Handed over and not told to be used up. */
   readonly #untold: Record<StreamName, number> = { stdout: 0, stderr: 0 };
+  /** Bytes of the stream that have come, or were not asked for. */
+  readonly #offsets: Record<StreamName, number>;
 
   constructor(link: RemoteLink, parts: SubscriptionParts) {
     this.#link = link;
     this.#parts = parts;
+    this.#offsets = { ...parts.from };
     this.#follower = new Follower(parts.sink, () => this.#tell());
     this.#as = link.newSubscription((stream, data, offset) => this.#chunk(stream, data, offset));
   }
@@ -141,15 +144,10 @@ class RemoteSubscription {
     this.#link.tell('subscribe', { process, as: this.#as, from });
   }
 
-  /** Everything at once: the command has ended. */
+  /** The command has ended, perhaps before the keeper heard of this subscription: what has not come is in what was kept. */
   finish(output: Readonly<Record<StreamName, KeptOutput>>): void {
-    for (const stream of streams) this.#follower.catchUp(stream, output[stream], this.#parts.from[stream]);
-    this.flush();
-  }
-
-  /** The last pieces have come. */
-  flush(): void {
     this.#link.endSubscription(this.#as);
+    for (const stream of streams) this.#follower.catchUp(stream, output[stream], this.#offsets[stream]);
     this.#follower.flush();
   }
 
@@ -160,6 +158,7 @@ class RemoteSubscription {
 
   #chunk(stream: StreamName, data: Buffer, offset: number): void {
     this.#untold[stream] += data.length;
+    this.#offsets[stream] = offset + data.length;
     this.#follower.push(stream, data, offset);
     this.#tell();
   }
