@@ -41,6 +41,8 @@ export interface Program {
   serve(...flags: string[]): Promise<Serving>;
   /** Sends a signal to the gateway and resolves with how it ended. */
   end(signal: NodeJS.Signals): Promise<Ending>;
+  /** Kills the gateway that was started last, also while it starts. */
+  endNewest(): Promise<void>;
   /** A connection of its own, closed with the program. It comes back by itself. */
   client(): Promise<Client>;
   /** Ends gateway and keeper; resolves when both are gone. */
@@ -87,6 +89,10 @@ export async function makeProgram(...flags: string[]): Promise<Program> {
       current().kill(signal);
       return await current().ended;
     },
+    endNewest: async () => {
+      const child = children.at(-1);
+      if (child !== undefined) await endChild(child, 'SIGKILL');
+    },
     client: async () => {
       const client = await connect({ url, token: TOKEN, validate: true });
       clients.push(client);
@@ -94,7 +100,7 @@ export async function makeProgram(...flags: string[]): Promise<Program> {
     },
     close: async () => {
       await Promise.all(clients.splice(0).map((client) => client.close()));
-      for (const child of children) if (child.exitCode === null && child.signalCode === null) await endChild(child);
+      for (const child of children) await endChild(child);
       const left = keeper();
       if (left !== null) {
         signalTo(left, 'SIGCONT');
@@ -147,10 +153,11 @@ async function serving(child: ChildProcess, said: Program['said']): Promise<Serv
   return { pid: child.pid ?? 0, ended, tookMs: performance.now() - beginMs, kill: (signal) => void child.kill(signal) };
 }
 
-async function endChild(child: ChildProcess): Promise<void> {
+async function endChild(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGCONT');
-  child.kill('SIGTERM');
+  child.kill(signal);
   await ended;
 }
 
