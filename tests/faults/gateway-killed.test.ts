@@ -1,4 +1,6 @@
 // kill -9 of the gateway: what runs in the slots goes on without it, and the next one has all of it.
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Client, type Slot, UnconfirmedError } from '../../client/index.ts';
 import type { Frame } from '../../protocol/frame.ts';
@@ -179,4 +181,26 @@ test('a call that was sent when it died is done once, and one that cannot be rep
   for (const result of results) expect(result).toMatchObject({ exitCode: 5, stdout: 'run\n' });
   expect(new Set(results.map(({ process }) => process)).size).toBe(1);
   await expect(slot.exec.run({ ...order, command: 'echo other' })).rejects.toMatchObject({ fault: 'KEY_CONFLICT' });
+}, 60_000);
+
+test('what a write of a file that was cut short has left is cleared away', async () => {
+  program = await startProgram();
+  const slot = await (await program.client()).acquire();
+  await slot.file.write({ path: 'whole', data: 'old' });
+  const workspace = join(program.dataDir, 'slots', slot.name, 'workspace');
+  // Half of it is sent: it is being written when the gateway dies.
+  const half = new ReadableStream<Uint8Array>(
+    { pull: (stream) => stream.enqueue(new Uint8Array(65_536)) },
+    { highWaterMark: 1 },
+  );
+  const lost = slot.file.upload('whole', half).then(
+    () => null,
+    (error: unknown) => error,
+  );
+  await until('it is being written', () => readdirSync(workspace).length > 1);
+  await program.end('SIGKILL');
+  expect(await lost).toBeInstanceOf(Error);
+  await program.serve();
+  expect(await slot.file.readText('whole')).toBe('old');
+  await until('it is cleared away', () => readdirSync(workspace).length === 1, 10_000);
 }, 60_000);

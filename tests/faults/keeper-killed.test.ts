@@ -2,11 +2,19 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
+import { Fault } from '../../protocol/fault.ts';
 import { until } from '../support/gateway.ts';
 import { commandOf, isAlive, type Program, signalTo, startProgram, treeOf } from '../support/program.ts';
 import { gapsIn, numbered, numbersIn, recorded } from './printer.ts';
 
 let program: Program;
+
+/** false for the refusal that says to try again; what else went wrong is thrown. */
+function mayComeAgain(error: unknown): false {
+  if (error instanceof Fault && error.fault === 'SANDBOX_UNAVAILABLE') return false;
+  throw error;
+}
+
 afterEach(async () => {
   await program.close();
 });
@@ -54,6 +62,8 @@ test('what ran is told as lost, no process of it lives on, and the lease goes on
       return false;
     }
   });
+  // Until it is ready, who wants something of it is told to try again.
+  await until('it runs commands', () => slot.exec.run({ command: ':' }).then(() => true, mayComeAgain));
   // Commands that had ended are known, those that run from now on work, files are as they were.
   expect(await slot.exec.process(done.process).wait()).toMatchObject({ outcome: 'exited', exitCode: 4 });
   expect(await slot.exec.run({ command: 'cat kept; exit 2' })).toMatchObject({ exitCode: 2, stdout: 'this' });
@@ -155,4 +165,19 @@ test('calls that need a keeper which is stopped for a moment wait for it', async
   signalTo(keeper, 'SIGCONT');
   expect((await Promise.all(pending)).map(({ stdout }) => stdout)).toEqual(['one\n', 'two\n']);
   expect(gapsIn(numbersIn((await printing).output, 's'), 300)).toEqual([]);
+}, 60_000);
+
+test('SIGTERM while a new keeper is started for one that died ends both', async () => {
+  program = await startProgram();
+  const slot = await (await program.client()).acquire();
+  const running = slot.exec.run({ command: 'sleep 7501' });
+  await until('it runs', async () => (await slot.exec.list()).length === 1);
+  const first = treeOf(program.keeper.pid);
+  signalTo(program.keeper, 'SIGKILL');
+  expect((await running).outcome).toBe('lost');
+  expect(await program.end('SIGTERM')).toBe(0);
+  await until('nothing of it lives', () => !first.some(isAlive));
+  expect(
+    ['keeper.pid', 'keeper.sock', 'gateway.pid'].filter((name) => existsSync(join(program.dataDir, name))),
+  ).toEqual([]);
 }, 60_000);
