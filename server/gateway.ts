@@ -13,6 +13,7 @@ import { Library } from './cast/library.ts';
 import { framesBehind } from './cast/tail.ts';
 import { claimDataDir } from './claim.ts';
 import type { Config } from './config.ts';
+import { drain } from './drain.ts';
 import { httpApp } from './http/app.ts';
 import { castRoutes } from './http/cast-route.ts';
 import { fileRoutes } from './http/file-route.ts';
@@ -78,7 +79,7 @@ interface Parts {
   readonly admin: Admission | null;
   readonly tickets: Tickets;
   /** From here on no new work is taken. */
-  readonly drain: () => void;
+  readonly refuseWork: () => void;
 }
 
 export class Gateway {
@@ -102,14 +103,14 @@ export class Gateway {
       opened.unshift(keeper.startedHere ? keeper : { close: () => keeper.leave() });
       const tokens =
         config.auth === 'none' ? null : await Tokens.open({ dataDir: config.dataDir, fixed: config.token });
-      const { pool, library, endpoint, server, tickets, drain } = await assemble({ config, log, keeper, tokens });
+      const { pool, library, endpoint, server, tickets, refuseWork } = await assemble({ config, log, keeper, tokens });
       opened.unshift(endpoint);
       await listen(server, config);
       const adminToken = tokens === null ? '' : (config.token ?? (await readFile(tokenFileOf(config), 'utf8')).trim());
       const admin = tokens === null ? null : await tokens.verify(adminToken);
       return new Gateway({
         ...{ config, claim, keeper, pool, library, tokens, endpoint, server },
-        ...{ adminToken, admin, tickets, drain },
+        ...{ adminToken, admin, tickets, refuseWork },
       });
     } catch (error) {
       for (const part of opened) await part.close();
@@ -153,9 +154,9 @@ export class Gateway {
       .map(([name, { detail, remedy }]) => ({ name, detail, remedy }));
   }
 
-  /** Refuses new work, says goodbye to every connection, ends every lease and seals every cast. */
-  close(): Promise<void> {
-    this.#closing ??= this.#close(false);
+  /** Refuses new work, lets what runs end for a while, says goodbye to every connection, ends every lease and seals every cast. */
+  close(waits: (commands: number) => void = () => undefined): Promise<void> {
+    this.#closing ??= this.#drain(waits).then(() => this.#close(false));
     return this.#closing;
   }
 
@@ -170,9 +171,15 @@ export class Gateway {
     tryKill(this.#parts.keeper.pid, 'SIGKILL');
   }
 
+  async #drain(waits: (commands: number) => void): Promise<void> {
+    const { refuseWork, pool, config } = this.#parts;
+    refuseWork();
+    await drain(pool, { graceMs: config.drainMs, waits });
+  }
+
   async #close(leaves: boolean): Promise<void> {
-    const { drain, server, endpoint, pool, library, keeper, tokens, claim } = this.#parts;
-    drain();
+    const { refuseWork, server, endpoint, pool, library, keeper, tokens, claim } = this.#parts;
+    refuseWork();
     const closed = new Promise((resolve) => server.close(resolve));
     // Connections first: their clients are to come back, not to believe that their lease was ended.
     await endpoint.close();
@@ -207,7 +214,12 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
     takeoverGraceMs: Math.min(TAKEOVER_GRACE_MS, graceMs),
     failed: (slot, error) => log.error({ slot: slot.name, err: error }, 'slot failed'),
   });
-  const library = new Library({ dir: castDirectory(config.dataDir), live: (cast) => liveCast(pool, keeper, cast) });
+  const library = new Library({
+    dir: castDirectory(config.dataDir),
+    live: (cast) => liveCast(pool, keeper, cast),
+    keep: config.keepCasts,
+    log,
+  });
   const lane = new Lane();
   const followers = new Followers(sandboxed);
   const handlers: Handlers = {
@@ -220,7 +232,11 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
     ...fileHandlers(pool),
   };
   const gate = new Gate({ tokens, origins: { host: config.host, allowed: config.allowHost } });
-  const metrics: Metrics = new Metrics({ slots: () => pool.list(), connections: () => endpoint.size });
+  const metrics: Metrics = new Metrics({
+    slots: () => pool.list(),
+    connections: () => endpoint.size,
+    recording: () => keeper.recording(),
+  });
   const dispatcher = new Dispatcher({ handlers, log, draining: () => draining, observe: metrics.observeCall });
   const endpoint: Endpoint = new Endpoint({
     gate,
@@ -265,12 +281,12 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
     void pool.renew().catch((err: unknown) => log.error({ err }, 'a lease could not go on with the new keeper'));
   tellSealed(pool, library);
   library.catchUp();
-  const drain = (): void => {
+  const refuseWork = (): void => {
     draining = true;
   };
   const isKnown = (socket: Socket): boolean => gate.hasAdmitted(socket);
   const server = httpServer({ app, upgrade: endpoint.upgrade, isKnown });
-  return { pool, library, endpoint, server, tickets, drain };
+  return { pool, library, endpoint, server, tickets, refuseWork };
 }
 
 /** A cast whose lease goes on, as the library sees it. */
@@ -291,11 +307,11 @@ function tellSealed(pool: Pool, library: Library): void {
 }
 
 function keeperOptions(config: Config, log: Logger) {
-  const { dataDir, sandbox, mounts, network, recordInput, uidBase, keeperAloneMs: aloneMs } = config;
+  const { dataDir, sandbox, mounts, network, record, recordInput, uidBase, keeperAloneMs: aloneMs } = config;
   const disk = { diskBytes: config.maxDisk, files: config.maxFiles, minFreeBytes: config.minFreeDisk };
   const policy = { sandbox, mounts, network, limits: limitsOf(config) };
   const readFrames = (cast: string, from: CastPlace) => framesBehind(castDirectory(dataDir), cast, from);
-  return { settings: { dataDir, policy, recordInput, uidBase, disk, aloneMs }, version, log, readFrames };
+  return { settings: { dataDir, policy, record, recordInput, uidBase, disk, aloneMs }, version, log, readFrames };
 }
 
 function limitsOf({ maxMemory, maxPids, maxFileSize, maxOpenFiles, maxShm }: Config): Limits {

@@ -7,6 +7,7 @@ import { Gateway } from './gateway.ts';
 import { KeeperError } from './keeper/link/reach.ts';
 import { closeInheritedDescriptors } from './keeper/sandbox/descriptor.ts';
 import { replaceGateway } from './replace.ts';
+import { ServiceManager } from './systemd.ts';
 
 /** Runs until SIGTERM or SIGINT; resolves with the exit code. */
 export async function serve(argv: readonly string[]): Promise<number> {
@@ -28,9 +29,19 @@ export async function serve(argv: readonly string[]): Promise<number> {
   for (const { name, detail, remedy } of gateway.shortcomings()) {
     process.stderr.write(`slotcast: ${name}: ${detail}${remedy === undefined ? '' : ` (${remedy})`}\n`);
   }
+  const manager = ServiceManager.find(process.env);
+  manager?.ready(`at ${gateway.url}`);
   const signal = await stopped;
+  manager?.stopping();
   const leaves = signal === 'SIGHUP' || config.keep;
-  await (leaves ? gateway.leave() : gateway.close());
+  const waits = (commands: number): void => {
+    const what = commands === 1 ? 'a command' : `${commands} commands`;
+    process.stderr.write(
+      `slotcast: waiting up to ${config.drainMs / 1000} s for ${what} to end; stop it once more to end all at once\n`,
+    );
+  };
+  await (leaves ? gateway.leave() : gateway.close(waits));
+  manager?.close();
   return signal === 'SIGHUP' ? UPGRADE : 0;
 }
 

@@ -1,5 +1,6 @@
 // Tokens that were taken back before their time. A token that is on the list opens nothing, also what it has opened already.
 import { z } from 'zod';
+import { Fault } from '../../protocol/fault.ts';
 import { readSecret, writeSecret } from './secret-file.ts';
 
 const revokedFile = z.object({
@@ -19,6 +20,8 @@ export class Revocations {
   readonly #revoked: Map<string, number | null>;
   readonly #listeners = new Set<(id: string) => void>();
   #saved: Promise<void> = Promise.resolve();
+  /** The file lacks some of them. */
+  #isBehind = false;
 
   private constructor(options: RevocationOptions, revoked: Map<string, number | null>) {
     this.#options = options;
@@ -37,13 +40,13 @@ export class Revocations {
     return this.#revoked.has(id);
   }
 
-  /** Takes effect at once; resolves when it is on disk. */
+  /** Takes effect at once; resolves when it is on disk. Faults: NO_SPACE, then it takes effect all the same, but a restart would not know of it. */
   async add(id: string, untilMs: number | null): Promise<void> {
     this.#revoked.set(id, untilMs);
     for (const listener of this.#listeners) listener(id);
     const write = (): Promise<void> => this.#write();
     this.#saved = this.#saved.then(write, write);
-    await this.#saved;
+    await this.#saved.catch(asNoSpace);
   }
 
   /** Calls with the name of every token that is revoked from now on. */
@@ -52,9 +55,10 @@ export class Revocations {
     return { close: () => void this.#listeners.delete(listener) };
   }
 
-  /** Resolves when nothing is written any more. */
+  /** Resolves when nothing is written any more. What did not fit on the disk is tried once more. */
   async close(): Promise<void> {
     await this.#saved.catch(() => {});
+    if (this.#isBehind) await this.#write().catch(() => {});
   }
 
   async #write(): Promise<void> {
@@ -63,8 +67,19 @@ export class Revocations {
       if (untilMs !== null && untilMs < now) this.#revoked.delete(id);
     }
     const revoked = [...this.#revoked].map(([id, untilMs]) => ({ id, untilMs }));
+    this.#isBehind = true;
     await writeSecret(this.#options.path, `${JSON.stringify({ version: 1, revoked })}\n`);
+    this.#isBehind = false;
   }
+}
+
+function asNoSpace(error: unknown): never {
+  const code = error instanceof Error && 'code' in error ? error.code : null;
+  if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error;
+  throw new Fault(
+    'NO_SPACE',
+    'The token is refused from now on, but the disk is full: a restart would let it in again. Free space, and revoke it once more.',
+  );
 }
 
 function parseFile(text: string): z.output<typeof revokedFile> {

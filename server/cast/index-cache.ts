@@ -76,6 +76,11 @@ export class IndexCache {
     await rm(screensPath(this.path(cast)), { force: true }).catch(() => undefined);
   }
 
+  /** The cast is gone. */
+  forget(cast: string): void {
+    this.#known.delete(cast);
+  }
+
   /** Milliseconds that it has lasted. */
   durationMs(cast: string, index: SeekIndex): number {
     const live = this.#options.live(cast);

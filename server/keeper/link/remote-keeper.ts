@@ -2,6 +2,7 @@
 // it starts a new one. It never invents how something ended.
 import type { NumberedFrame } from '../../../protocol/frame.ts';
 import type { Capability } from '../../../protocol/server.ts';
+import { tryKill } from '../foreground.ts';
 import type {
   Keeper,
   KeptLease,
@@ -9,6 +10,7 @@ import type {
   KeptTerminal,
   LogSpec,
   ProcessSpec,
+  RecordingState,
   SlotPlace,
   TerminalSpec,
 } from '../keeper.ts';
@@ -21,6 +23,8 @@ import { keeperDied, RemoteLink } from './remote-link.ts';
 import { RemoteProcess } from './remote-process.ts';
 import { RemoteTerminal } from './remote-terminal.ts';
 
+/** A keeper that has not answered for so long is stopped or starved: the operator is told. */
+const PING_MS = 5_000;
 /** Between two tries to start a keeper after one has died. */
 const RETRY_MS = [0, 200, 1000, 5000] as const;
 
@@ -50,15 +54,26 @@ export class RemoteKeeper implements Keeper {
   /** Whether this gateway has started it. */
   #isOurs = false;
   #leaving = false;
+  readonly #pings: NodeJS.Timeout;
+  #recording: RecordingState = { failing: 0, lostFrames: 0 };
+  /** A ping that has no answer yet. */
+  #pinging = false;
+  #isSilent = false;
 
   private constructor(options: RemoteKeeperOptions) {
     this.#options = options;
+    this.#pings = setInterval(() => void this.#ping(), PING_MS).unref();
   }
 
   /** Finds the keeper of the data directory, or starts one. Throws KeeperError. */
   static async open(options: RemoteKeeperOptions): Promise<RemoteKeeper> {
     const keeper = new RemoteKeeper(options);
-    await keeper.#attach();
+    try {
+      await keeper.#attach();
+    } catch (error) {
+      clearInterval(keeper.#pings);
+      throw error;
+    }
     return keeper;
   }
 
@@ -80,11 +95,17 @@ export class RemoteKeeper implements Keeper {
   }
 
   capabilities(): Readonly<Record<string, Capability>> {
-    const alive = this.#link !== null;
-    const keeper: Capability = alive
-      ? { ok: true, detail: `runs what is in the slots, as process ${this.#pid}` }
-      : { ok: false, detail: 'it has died, and no other one could be started yet', remedy: 'the log tells why' };
-    return { ...this.#attached?.capabilities, keeper };
+    return { ...this.#attached?.capabilities, keeper: this.#standing() };
+  }
+
+  #standing(): Capability {
+    const process = `process ${this.#pid}`;
+    if (this.#link === null) {
+      return { ok: false, detail: 'it has died, and no other one could be started yet', remedy: 'the log tells why' };
+    }
+    if (!this.#isSilent) return { ok: true, detail: `${process} runs what is in the slots` };
+    const remedy = `if it was stopped, kill -CONT ${this.#pid}; else the host has no time left for it`;
+    return { ok: false, detail: `${process} does not answer`, remedy };
   }
 
   async preparePlace(slot: string): Promise<SlotPlace> {
@@ -125,6 +146,10 @@ export class RemoteKeeper implements Keeper {
     await log.reached(Number.POSITIVE_INFINITY);
   }
 
+  recording(): RecordingState {
+    return this.#recording;
+  }
+
   note(cast: string, name: string, text: string | null): void {
     this.#link?.tell('note', { cast, name, text });
   }
@@ -153,6 +178,7 @@ export class RemoteKeeper implements Keeper {
   /** The keeper and all that runs go on. */
   leave(): void {
     this.#leaving = true;
+    clearInterval(this.#pings);
     this.#link?.close();
   }
 
@@ -160,8 +186,11 @@ export class RemoteKeeper implements Keeper {
   async close(): Promise<void> {
     if (this.#leaving) return;
     this.#leaving = true;
+    clearInterval(this.#pings);
     const link = this.#link;
     if (link === null) return;
+    // Somebody may have stopped it.
+    tryKill(this.#pid, 'SIGCONT');
     // The answer may not get through any more: then it has gone all the same.
     await link.call('close', null).catch(() => null);
     await link.closed;
@@ -186,6 +215,7 @@ export class RemoteKeeper implements Keeper {
     try {
       this.#pid = (await accepted(greeted, settings.dataDir)).pid;
       this.#attached = await link.call('attach', settings);
+      this.#recording = this.#attached.recording;
     } catch (error) {
       link.destroy();
       throw error;
@@ -307,6 +337,19 @@ export class RemoteKeeper implements Keeper {
         this.#tell(error, 'a new keeper could not be started');
       }
     }
+  }
+
+  async #ping(): Promise<void> {
+    if (this.#link === null || this.#leaving) return;
+    if (this.#pinging && !this.#isSilent) {
+      this.#isSilent = true;
+      this.#options.log.error({ pid: this.#pid }, `the keeper has not answered for ${PING_MS / 1000} s`);
+    }
+    if (this.#pinging) return;
+    this.#pinging = true;
+    this.#recording = await this.#link.call('ping', null).catch(() => this.#recording);
+    this.#pinging = false;
+    this.#isSilent = false;
   }
 
   #tell(err: unknown, message: string): void {
