@@ -14,6 +14,8 @@ export interface SlotPlace {
   readonly tmp: string;
   /** Shown read-only as /run/slotcast in the terminal; only the gateway writes here. */
   readonly spool: string;
+  /** Files that file calls are writing, beside the workspace on its file system: the gateway's own, shown to nobody. */
+  readonly drafts: string;
   /** Whom payloads run as; null when the gateway itself is an ordinary user. */
   readonly identity: Identity | null;
 }

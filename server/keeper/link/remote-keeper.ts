@@ -166,12 +166,13 @@ export class RemoteKeeper implements Keeper {
   }
 
   async startProcess(spec: ProcessSpec): Promise<KeptProcess> {
+    if (spec.marker !== undefined && !this.#logs.has(spec.marker.cast)) throw keeperDied();
     return this.#process(await this.#asked.call('startProcess', spec));
   }
 
   async startTerminal(spec: TerminalSpec): Promise<KeptTerminal> {
     const log = this.#logs.get(spec.cast);
-    if (log === undefined) throw new Error(`there is no open log ${spec.cast}`);
+    if (log === undefined) throw keeperDied();
     return this.#terminal(await this.#asked.call('startTerminal', spec), log);
   }
 
