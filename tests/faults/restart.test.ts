@@ -26,8 +26,7 @@ test(
     program = await startProgram();
     const { keeper } = program;
     const client = await program.client();
-    const round = async (): Promise<string[]> => {
-      const slot = await client.acquire();
+    const round = async (slot: Slot): Promise<string[]> => {
       const work = [
         slot.exec.run({ command: 'sleep 0.3; echo ran', timeoutMs: 60_000 }),
         slot.exec.run({ command: 'seq 20000 | tail -1', timeoutMs: 60_000 }),
