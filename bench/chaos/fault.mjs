@@ -1,5 +1,5 @@
 // The faults of a chaos run: each hurts the program in one way, and leaves it running. What must hold of the program right after is checked here.
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { rmSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { isAlive, sleep, treeOf } from './program.mjs';
@@ -94,9 +94,11 @@ export function faultsOf({ program, proxy, ledger, random, disk }) {
     'full-disk': async () => {
       const ballast = join(disk, 'ballast');
       const { bavail, bsize } = statfsSync(disk);
-      execFileSync('fallocate', ['-l', String(Math.max(4096, (bavail - random.oneOf([0, 0, 64])) * bsize)), ballast]);
+      const size = Math.max(4096, (bavail - random.oneOf([0, 0, 64])) * bsize);
+      // What others write meanwhile may leave less: then it is full all the same.
+      spawnSync('fallocate', ['-l', String(size), ballast]);
       await sleep(random.between(2000, 6000));
-      rmSync(ballast);
+      rmSync(ballast, { force: true });
     },
   };
   const weights = {
