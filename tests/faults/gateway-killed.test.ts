@@ -184,12 +184,13 @@ test('a call that was sent when it died is done once, and one that cannot be rep
 }, 60_000);
 
 test('what a write of a file that was cut short has left is cleared away', async () => {
-  program = await startProgram();
   const slot = await (await program.client()).acquire();
   await slot.file.write({ path: 'whole', data: 'old' });
   const place = join(program.dataDir, 'slots', slot.name);
   const files = (): string[] =>
-    readdirSync(place, { recursive: true, encoding: 'utf8' }).filter((name) => statSync(join(place, name), { throwIfNoEntry: false })?.isFile());
+    readdirSync(place, { recursive: true, encoding: 'utf8' }).filter((name) =>
+      statSync(join(place, name), { throwIfNoEntry: false })?.isFile(),
+    );
   const before = files();
   // Half of it is sent: it is being written when the gateway dies.
   const half = new ReadableStream<Uint8Array>({ start: (stream) => stream.enqueue(new Uint8Array(65_536)) });
