@@ -93,10 +93,15 @@ export function faultsOf({ program, proxy, ledger, random, disk }) {
     },
     'full-disk': async () => {
       const ballast = join(disk, 'ballast');
-      const { bavail, bsize } = statfsSync(disk);
-      const size = Math.max(4096, (bavail - random.oneOf([0, 0, 64])) * bsize);
-      // What others write meanwhile may leave less: then it is full all the same.
-      spawnSync('fallocate', ['-l', String(size), ballast]);
+      // Others write meanwhile, so that the last blocks may be gone before they are taken.
+      for (const spare of random.oneOf([
+        [0, 64, 1024, 8192],
+        [64, 1024, 8192],
+      ])) {
+        const { bavail, bsize } = statfsSync(disk);
+        const { status } = spawnSync('fallocate', ['-l', String(Math.max(4096, (bavail - spare) * bsize)), ballast]);
+        if (status === 0) break;
+      }
       await sleep(random.between(2000, 6000));
       rmSync(ballast, { force: true });
     },
