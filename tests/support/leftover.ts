@@ -57,9 +57,13 @@ function isWorker(pid: number): boolean {
 }
 
 function mentions(pid: number, directory: string): boolean {
-  const files = ['environ', 'cmdline', 'mountinfo'].map((name) => `/proc/${pid}/${name}`);
-  return files.some((file) => read(file).includes(directory)) || workingDirectory(pid).startsWith(directory);
+  // What a test has mounted stands in the table of every process that shares ours.
+  const names = isSandboxed(pid) ? ['environ', 'cmdline', 'mountinfo'] : ['environ', 'cmdline'];
+  const files = names.map((name) => `/proc/${pid}/${name}`);
+  return files.some((file) => read(file).includes(directory)) || link(`/proc/${pid}/cwd`).startsWith(directory);
 }
+
+const isSandboxed = (pid: number): boolean => link(`/proc/${pid}/ns/mnt`) !== link('/proc/self/ns/mnt');
 
 /** Empty for what is gone or another user's. */
 function read(file: string): string {
@@ -70,9 +74,10 @@ function read(file: string): string {
   }
 }
 
-function workingDirectory(pid: number): string {
+/** Empty for what is gone or another user's. */
+function link(file: string): string {
   try {
-    return readlinkSync(`/proc/${pid}/cwd`);
+    return readlinkSync(file);
   } catch {
     return '';
   }
