@@ -1,7 +1,7 @@
 // Asciicast v2 and v3 as text: encoding of headers and events, and decoding of a file that arrives in pieces.
 // Pure: it reads no file and knows no clock, and it never holds more than one line.
 import { type ChainHash, type ChainLink, LINK, parseLink, sealHash } from './chain.ts';
-import { frameCodes } from './frame.ts';
+import { frameCodes } from './vocabulary.ts';
 
 /** What slotcast itself says in the header of its recordings. */
 export interface CastOrigin {

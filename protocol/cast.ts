@@ -4,11 +4,12 @@ import { DEFAULT_OUTPUT_BYTES, limit, outcome } from './exec.ts';
 import { frame } from './frame.ts';
 import { method } from './method.ts';
 import { castTime, label, seq, slotName } from './value.ts';
+import { CAST_ID } from './vocabulary.ts';
 
 /** A reply that a page can still show; the download has all of it. */
 const MAX_SHOWN_BYTES = 8 * 1024 * 1024;
 
-export const castId = z.string().regex(/^cast_[0-9a-z_-]{1,80}$/, 'a cast is named cast_…');
+export const castId = z.string().regex(CAST_ID, 'a cast is named cast_…');
 
 export const marker = z.object({
   time: castTime,

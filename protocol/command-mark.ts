@@ -1,5 +1,5 @@
 // The labels of the markers that commands leave in a cast: one when a command starts, one when it ends. Pure text to values and back.
-import { type Limit, limit, type Outcome, outcome, type SignalName, signalNames } from './exec.ts';
+import { type Limit, limits, type Outcome, outcomes, type SignalName, signalNames } from './vocabulary.ts';
 
 /** Enough to tell commands apart in a list of chapters. */
 const MAX_COMMAND_CHARS = 200;
@@ -41,20 +41,20 @@ export function parseLabel(label: string): CommandMark | null {
 export const isCommandStart = (label: string): boolean => parseLabel(label)?.kind === 'start';
 
 function parseEnd([, process = '', name, detail, duration, struck]: RegExpExecArray): CommandMark | null {
-  const known = outcome.safeParse(name);
-  const knownLimit = limit.optional().safeParse(struck);
-  if (!known.success || !knownLimit.success) return null;
+  const outcome = outcomes.find((candidate) => candidate === name);
+  const limit = limits.find((candidate) => candidate === struck);
+  if (outcome === undefined || limit !== struck) return null;
   const signal = signalNames.find((candidate) => candidate === detail) ?? null;
-  const isExit = known.data === 'exited';
+  const isExit = outcome === 'exited';
   if (isExit ? !/^\d{1,3}$/.test(detail ?? '') : detail !== undefined && signal === null) return null;
   return {
     kind: 'end',
     process,
-    outcome: known.data,
+    outcome,
     exitCode: isExit ? Number(detail) : null,
     signal: isExit ? null : signal,
     durationMs: Number(duration),
-    ...(knownLimit.data === undefined ? {} : { limit: knownLimit.data }),
+    ...(limit === undefined ? {} : { limit }),
   };
 }
 

@@ -2,16 +2,10 @@
 import { z } from 'zod';
 import { method, notification } from './method.ts';
 import { argument, empty, encoding, environment, key, timeoutMs } from './value.ts';
+import { type Limit, limits, type Outcome, outcomes, type SignalName, signalNames } from './vocabulary.ts';
 
-/** exited: with exitCode. signaled: ended by `signal`. timedOut: stopped by a timeout. lost: its end could not be observed. */
-export const outcome = z.enum(['exited', 'signaled', 'timedOut', 'lost']);
-export type Outcome = z.infer<typeof outcome>;
-
-export const signalNames = [
-  'HUP', 'INT', 'QUIT', 'ILL', 'TRAP', 'ABRT', 'BUS', 'FPE', 'KILL', 'USR1', 'SEGV', 'USR2', 'PIPE', 'ALRM', 'TERM',
-  'STKFLT', 'CHLD', 'CONT', 'STOP', 'TSTP', 'TTIN', 'TTOU', 'URG', 'XCPU', 'XFSZ', 'VTALRM', 'PROF', 'WINCH', 'IO', 'PWR', 'SYS',
-] as const; // biome-ignore format: position + 1 is the number on Linux, x86_64 and aarch64 alike
-export type SignalName = (typeof signalNames)[number];
+export type { Limit, Outcome, SignalName };
+export const outcome = z.enum(outcomes);
 
 /** `KILL`, `SIGKILL` or 9. */
 export const signal = z.union([z.string(), z.int()]).transform((given, context): SignalName => {
@@ -57,8 +51,7 @@ const startParams = start.refine((p) => (p.command === undefined) !== (p.argv ==
 });
 
 /** What was limited. output: what was printed is more than was kept. */
-export const limit = z.enum(['memory', 'processes', 'disk', 'output']);
-export type Limit = z.infer<typeof limit>;
+export const limit = z.enum(limits);
 
 const ended = {
   process: z.string(),

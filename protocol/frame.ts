@@ -1,10 +1,9 @@
 // Frames: what happened on a slot's terminal, as asciicast events with absolute times. Pure data.
 import { z } from 'zod';
 import { castTime } from './value.ts';
+import { type FrameCode, frameCodes } from './vocabulary.ts';
 
-/** o output, r resize "COLSxROWS", m marker, x exit status, i input (only if the operator records it). */
-export const frameCodes = ['o', 'r', 'm', 'x', 'i'] as const;
-export type FrameCode = (typeof frameCodes)[number];
+export type { FrameCode };
 
 /** `[time, code, data]`, time in seconds since the cast began, to the millisecond. */
 export const frame = z.tuple([castTime, z.enum(frameCodes), z.string()]);

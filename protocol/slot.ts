@@ -1,8 +1,9 @@
 // slot: leases on slots. A lease outlives its connection by graceMs.
 import { z } from 'zod';
-import { outcome, signalNames } from './exec.ts';
+import { outcome } from './exec.ts';
 import { method, notification } from './method.ts';
 import { cols, empty, label, rows, seq, slotName } from './value.ts';
+import { signalNames } from './vocabulary.ts';
 
 export const network = z.enum(['none', 'host']);
 export type Network = z.infer<typeof network>;

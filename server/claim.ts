@@ -1,9 +1,10 @@
 // One gateway for a data directory: a claim that names the process which holds it. A claim of a process that is dead counts for nothing.
-import { linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { holderOf, takePidFile } from './keeper/pid-file.ts';
 
 /** What a gateway makes in its data directory, and believes or changes when it is there already. */
-const OWN_NAMES = ['secret.key', 'token', 'revoked.json', 'casts', 'slots'];
+const OWN_NAMES = ['secret.key', 'token', 'revoked.json', 'keeper.pid', 'keeper.sock', 'keeper.log', 'casts', 'slots'];
 
 /** Somebody else works in this data directory, or has. */
 export class ClaimError extends Error {}
@@ -13,22 +14,18 @@ export function claimDataDir(dataDir: string): { close(): void } {
   // Traversable, so that slots of another user id reach their own places; the secrets in it are 0600 each.
   mkdirSync(dataDir, { recursive: true, mode: 0o711 });
   refusePlanted(dataDir);
-  const claim = join(dataDir, 'gateway.pid');
-  const draft = `${claim}.${process.pid}`;
-  const own = `${process.pid} ${startTime(process.pid)}\n`;
-  rmSync(draft, { force: true });
-  writeFileSync(draft, own, { mode: 0o600, flag: 'wx' });
-  try {
-    take(claim, draft, dataDir);
-  } finally {
-    rmSync(draft, { force: true });
+  const claim = takePidFile(pidFile(dataDir));
+  if (claim === null) {
+    const text = `another gateway uses ${dataDir}. Stop it, choose another --data-dir, or take its place by --replace.`;
+    throw new ClaimError(text);
   }
-  return {
-    close: () => {
-      if (contentOf(claim) === own) rmSync(claim, { force: true });
-    },
-  };
+  return claim;
 }
+
+/** The gateway that has the directory; null when there is none. */
+export const gatewayOf = (dataDir: string): number | null => holderOf(pidFile(dataDir));
+
+const pidFile = (dataDir: string): string => join(dataDir, 'gateway.pid');
 
 /** Another user of the host who could write here before us may have left a key that he knows, or a link to what is to be changed. */
 function refusePlanted(dataDir: string): void {
@@ -55,35 +52,4 @@ function namesIn(dir: string): string[] {
   } catch {
     return [];
   }
-}
-
-function take(claim: string, draft: string, dataDir: string): void {
-  for (let attempt = 0; attempt < 3; attempt++) {
-    try {
-      linkSync(draft, claim);
-      return;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    }
-    const [pid, started] = (contentOf(claim) ?? '').trim().split(' ');
-    if (pid !== undefined && started !== undefined && startTime(Number(pid)) === started) break;
-    rmSync(claim, { force: true });
-  }
-  throw new ClaimError(`another gateway uses ${dataDir}. Stop it, or choose another --data-dir.`);
-}
-
-function contentOf(file: string): string | null {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return null;
-  }
-}
-
-/** When the process started, in ticks since boot: a number that a later process with the same pid does not have. null when there is none. */
-function startTime(pid: number): string | null {
-  const stat = contentOf(`/proc/${pid}/stat`);
-  if (stat === null) return null;
-  // The name, in parentheses, may hold anything; field 22 is the twentieth after it.
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
 }

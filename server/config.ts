@@ -73,6 +73,18 @@ export const options = {
     list.default([]),
   ),
   graceMs: option('--grace-ms <ms>', 'how long a lease outlives its connection', whole(0, 86_400_000).default(60_000)),
+  drainMs: option(
+    '--drain-ms <ms>',
+    'how long running commands may go on when the gateway is stopped; 0 = not at all',
+    whole(0, 86_400_000).default(5000),
+  ),
+  keep: option('--keep', 'leaves the slots alive when the gateway is stopped, for the next one', flag.default(false)),
+  replace: option('--replace', 'takes the place of the gateway that runs there; its slots go on', flag.default(false)),
+  keeperAloneMs: option(
+    '--keeper-alone-ms <ms>',
+    'how long slots live on without any gateway; 0 = for ever',
+    whole(0, 2_000_000_000).default(3_600_000),
+  ),
   maxProcesses: option(
     '--max-processes <number>',
     'commands that one slot may run at once',

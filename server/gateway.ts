@@ -10,8 +10,10 @@ import { Gate } from './auth/gate.ts';
 import { PRINTED_TTL_MS, Tickets } from './auth/ticket.ts';
 import { type Admission, Tokens } from './auth/token.ts';
 import { Library } from './cast/library.ts';
+import { framesBehind } from './cast/tail.ts';
 import { claimDataDir } from './claim.ts';
 import type { Config } from './config.ts';
+import { drain } from './drain.ts';
 import { httpApp } from './http/app.ts';
 import { castRoutes } from './http/cast-route.ts';
 import { fileRoutes } from './http/file-route.ts';
@@ -23,7 +25,10 @@ import { pageRoutes, readPageFiles } from './http/page-route.ts';
 import { sandboxApiRoutes } from './http/sandbox-api/route.ts';
 import { sessionRoutes } from './http/session-route.ts';
 import { tokenRoutes } from './http/token-route.ts';
-import { castDirectory, LocalKeeper } from './keeper/local-keeper.ts';
+import { tryKill } from './keeper/foreground.ts';
+import { RemoteKeeper } from './keeper/link/remote-keeper.ts';
+import { castDirectory } from './keeper/local-keeper.ts';
+import type { CastPlace } from './keeper/recorder.ts';
 import type { Limits } from './keeper/sandbox/policy.ts';
 import { castHandlers } from './methods/cast.ts';
 import type { Handlers } from './methods/context.ts';
@@ -42,7 +47,7 @@ import { Pool } from './slot/pool.ts';
 import { version } from './version.ts';
 
 /** Without these nothing can run, so the gateway is not ready. */
-const REQUIRED = ['sandbox', 'seccomp'];
+const REQUIRED = ['sandbox', 'seccomp', 'keeper'];
 /** The built page: beside the built server; from the sources it is below dist/ too. */
 const PAGE_DIR = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? '../dist/web-viewer/' : '../web-viewer/', import.meta.url),
@@ -63,7 +68,7 @@ export interface Shortcoming {
 interface Parts {
   readonly config: Config;
   readonly claim: { close(): void };
-  readonly keeper: LocalKeeper;
+  readonly keeper: RemoteKeeper;
   readonly pool: Pool;
   readonly library: Library;
   readonly tokens: Tokens | null;
@@ -74,7 +79,7 @@ interface Parts {
   readonly admin: Admission | null;
   readonly tickets: Tickets;
   /** From here on no new work is taken. */
-  readonly drain: () => void;
+  readonly refuseWork: () => void;
 }
 
 export class Gateway {
@@ -93,18 +98,19 @@ export class Gateway {
     const claim = claimDataDir(config.dataDir);
     const opened: { close(): unknown }[] = [claim];
     try {
-      const keeper = await LocalKeeper.open(keeperOptions(config, log));
-      opened.unshift(keeper);
+      const keeper = await RemoteKeeper.open(keeperOptions(config, log));
+      // One that was there before has slots that live, whatever keeps this gateway from starting.
+      opened.unshift(keeper.startedHere ? keeper : { close: () => keeper.leave() });
       const tokens =
         config.auth === 'none' ? null : await Tokens.open({ dataDir: config.dataDir, fixed: config.token });
-      const { pool, library, endpoint, server, tickets, drain } = await assemble({ config, log, keeper, tokens });
+      const { pool, library, endpoint, server, tickets, refuseWork } = await assemble({ config, log, keeper, tokens });
       opened.unshift(endpoint);
       await listen(server, config);
       const adminToken = tokens === null ? '' : (config.token ?? (await readFile(tokenFileOf(config), 'utf8')).trim());
       const admin = tokens === null ? null : await tokens.verify(adminToken);
       return new Gateway({
         ...{ config, claim, keeper, pool, library, tokens, endpoint, server },
-        ...{ adminToken, admin, tickets, drain },
+        ...{ adminToken, admin, tickets, refuseWork },
       });
     } catch (error) {
       for (const part of opened) await part.close();
@@ -148,22 +154,40 @@ export class Gateway {
       .map(([name, { detail, remedy }]) => ({ name, detail, remedy }));
   }
 
-  /** Refuses new work, says goodbye to every connection, ends every lease and seals every cast. */
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
+  /** Refuses new work, lets what runs end for a while, says goodbye to every connection, ends every lease and seals every cast. */
+  close(waits: (commands: number) => void = () => undefined): Promise<void> {
+    this.#closing ??= this.#drain(waits).then(() => this.#close(false));
     return this.#closing;
   }
 
-  async #close(): Promise<void> {
-    const { drain, server, endpoint, pool, library, keeper, tokens, claim } = this.#parts;
-    drain();
+  /** As close, but everything in the slots goes on, for the gateway that comes next. */
+  leave(): Promise<void> {
+    this.#closing ??= this.#close(true);
+    return this.#closing;
+  }
+
+  /** At once, and nothing is left that runs. */
+  abandon(): void {
+    tryKill(this.#parts.keeper.pid, 'SIGKILL');
+  }
+
+  async #drain(waits: (commands: number) => void): Promise<void> {
+    const { refuseWork, pool, config } = this.#parts;
+    refuseWork();
+    await drain(pool, { graceMs: config.drainMs, waits });
+  }
+
+  async #close(leaves: boolean): Promise<void> {
+    const { refuseWork, server, endpoint, pool, library, keeper, tokens, claim } = this.#parts;
+    refuseWork();
     const closed = new Promise((resolve) => server.close(resolve));
     // Connections first: their clients are to come back, not to believe that their lease was ended.
     await endpoint.close();
-    await pool.close('the gateway is shutting down');
+    if (leaves) pool.leave();
+    else await pool.close('the gateway is shutting down');
     server.closeAllConnections();
     await closed;
-    await keeper.close();
+    await (leaves ? keeper.leave() : keeper.close());
     await library.close();
     await tokens?.close();
     claim.close();
@@ -173,7 +197,7 @@ export class Gateway {
 interface Assembly {
   readonly config: Config;
   readonly log: Logger;
-  readonly keeper: LocalKeeper;
+  readonly keeper: RemoteKeeper;
   readonly tokens: Tokens | null;
 }
 
@@ -232,7 +256,7 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
       pageRoutes(await readPageFiles(PAGE_DIR)),
       healthRoutes({
         capabilities: () => keeper.capabilities(),
-        required: sandboxed ? REQUIRED : [],
+        required: sandboxed ? REQUIRED : ['keeper'],
         draining: () => draining,
       }),
       metricsRoute(metrics, gate),
@@ -244,18 +268,20 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
     ],
   });
   await pool.open();
+  keeper.restarted = () =>
+    void pool.renew().catch((err: unknown) => log.error({ err }, 'a lease could not go on with the new keeper'));
   tellSealed(pool, library);
   library.catchUp();
-  const drain = (): void => {
+  const refuseWork = (): void => {
     draining = true;
   };
   const isKnown = (socket: Socket): boolean => gate.hasAdmitted(socket);
   const server = httpServer({ app, upgrade: endpoint.upgrade, isKnown });
-  return { pool, library, endpoint, server, tickets, drain };
+  return { pool, library, endpoint, server, tickets, refuseWork };
 }
 
 /** A cast whose lease goes on, as the library sees it. */
-function liveCast(pool: Pool, keeper: LocalKeeper, cast: string) {
+function liveCast(pool: Pool, keeper: RemoteKeeper, cast: string) {
   const lease = pool.all().find((slot) => slot.lease?.cast === cast)?.lease ?? null;
   return lease && { durationMs: lease.log.timeMs(), flush: () => keeper.flushLog(cast) };
 }
@@ -272,9 +298,11 @@ function tellSealed(pool: Pool, library: Library): void {
 }
 
 function keeperOptions(config: Config, log: Logger) {
-  const { dataDir, sandbox, mounts, network, recordInput, uidBase } = config;
+  const { dataDir, sandbox, mounts, network, recordInput, uidBase, keeperAloneMs: aloneMs } = config;
   const disk = { diskBytes: config.maxDisk, files: config.maxFiles, minFreeBytes: config.minFreeDisk };
-  return { dataDir, policy: { sandbox, mounts, network, limits: limitsOf(config) }, recordInput, uidBase, disk, log };
+  const policy = { sandbox, mounts, network, limits: limitsOf(config) };
+  const readFrames = (cast: string, from: CastPlace) => framesBehind(castDirectory(dataDir), cast, from);
+  return { settings: { dataDir, policy, recordInput, uidBase, disk, aloneMs }, version, log, readFrames };
 }
 
 function limitsOf({ maxMemory, maxPids, maxFileSize, maxOpenFiles, maxShm }: Config): Limits {

@@ -2,17 +2,21 @@
 import { CommanderError } from 'commander';
 import pino from 'pino';
 import { ClaimError } from './claim.ts';
-import { ConfigError, readConfig } from './config.ts';
+import { type Config, ConfigError, readConfig } from './config.ts';
 import { Gateway } from './gateway.ts';
+import { KeeperError } from './keeper/link/reach.ts';
 import { closeInheritedDescriptors } from './keeper/sandbox/descriptor.ts';
+import { replaceGateway } from './replace.ts';
 
 /** Runs until SIGTERM or SIGINT; resolves with the exit code. */
 export async function serve(argv: readonly string[]): Promise<number> {
   closeInheritedDescriptors();
-  const stopped = firstSignal();
-  let gateway: Gateway;
+  let gateway: Gateway | null = null;
+  const stopped = firstSignal(() => gateway?.abandon());
+  let config: Config;
   try {
-    const config = readConfig({ argv, env: process.env, isRoot: process.getuid?.() === 0 });
+    config = readConfig({ argv, env: process.env, isRoot: process.getuid?.() === 0 });
+    if (config.replace) await replaceGateway(config.dataDir);
     const logger = pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: true }));
     // A defect in one call must not end every lease; it stands in the log.
     process.on('unhandledRejection', (err) => logger.error({ err }, 'unhandled rejection'));
@@ -24,9 +28,16 @@ export async function serve(argv: readonly string[]): Promise<number> {
   for (const { name, detail, remedy } of gateway.shortcomings()) {
     process.stderr.write(`slotcast: ${name}: ${detail}${remedy === undefined ? '' : ` (${remedy})`}\n`);
   }
-  await stopped;
-  await gateway.close();
-  return 0;
+  const signal = await stopped;
+  const leaves = signal === 'SIGHUP' || config.keep;
+  const waits = (commands: number): void => {
+    const what = commands === 1 ? 'a command' : `${commands} commands`;
+    process.stderr.write(
+      `slotcast: waiting up to ${config.drainMs / 1000} s for ${what} to end; stop it once more to end all at once\n`,
+    );
+  };
+  await (leaves ? gateway.leave() : gateway.close(waits));
+  return signal === 'SIGHUP' ? UPGRADE : 0;
 }
 
 /** How to get in. Only here is a ticket ever written: it works once and not for long. */
@@ -39,15 +50,21 @@ function wayIn(gateway: Gateway): string {
 /** Ctrl-C through npm comes twice at once: from the terminal, and handed on by npm. */
 const ECHO_MS = 500;
 
-/** A second signal ends the process at once; the sandboxes die with it. */
-function firstSignal(): Promise<void> {
+/** Somebody is to start the next version: what a service manager is told to restart at. */
+const UPGRADE = 75;
+
+/** A second signal ends the process at once, and `abandon` everything else. */
+function firstSignal(abandon: () => void): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     let firstMs: number | null = null;
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
       process.on(signal, () => {
-        if (firstMs !== null && performance.now() - firstMs > ECHO_MS) process.exit(1);
+        if (firstMs !== null && performance.now() - firstMs > ECHO_MS) {
+          abandon();
+          process.exit(1);
+        }
         firstMs ??= performance.now();
-        resolve();
+        resolve(signal);
       });
     }
   });
@@ -56,7 +73,7 @@ function firstSignal(): Promise<void> {
 function refuse(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode;
   const { code, port, address, message } = error as NodeJS.ErrnoException & { port?: number; address?: string };
-  const known = error instanceof ConfigError || error instanceof ClaimError;
+  const known = [ConfigError, ClaimError, KeeperError].some((kind) => error instanceof kind);
   const text =
     code === 'EADDRINUSE'
       ? `port ${port} of ${address} is in use by another program. Choose another by --port.`

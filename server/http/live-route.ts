@@ -9,7 +9,12 @@ import { type LiveEncoder, type LiveMessage, liveEncoder, liveProtocols, type Sh
 
 /** The part of a slot that is used here. */
 export interface LiveSlot {
-  readonly lease: { readonly ended: boolean; readonly log: FrameLog; readonly screen: LiveScreen } | null;
+  readonly lease: {
+    readonly ended: boolean;
+    readonly log: FrameLog;
+    readonly screen: LiveScreen;
+    readonly ready: Promise<void>;
+  } | null;
   /** Counts a viewer until it is closed. */
   view(): { close(): void };
 }
@@ -74,6 +79,7 @@ export class LiveRoute {
     await send(socket, encoder.hello());
     const lease = await this.#leased(socket, slot);
     if (lease === null) return;
+    await lease.ready;
     const cursor = new Cursor(lease.log, lease.screen);
     socket.once('close', () => cursor.close());
     const first = await cursor.begin();

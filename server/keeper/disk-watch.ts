@@ -69,7 +69,7 @@ const SLOW = Number.POSITIVE_INFINITY;
 
 export class DiskWatch {
   readonly #dataDir: string;
-  readonly #limits: DiskLimits;
+  limits: DiskLimits;
   readonly #measureDisk: typeof measureDisk;
   readonly #accounts = new Map<string, Account>();
   #timer: NodeJS.Timeout | null = null;
@@ -83,7 +83,7 @@ export class DiskWatch {
 
   constructor(dataDir: string, limits: DiskLimits, measure = measureDisk) {
     this.#dataDir = dataDir;
-    this.#limits = limits;
+    this.limits = limits;
     this.#measureDisk = measure;
   }
 
@@ -121,7 +121,7 @@ export class DiskWatch {
   }
 
   #leftOf({ used, added }: Account): number {
-    const { diskBytes } = this.#limits;
+    const { diskBytes } = this.limits;
     return diskBytes === 0 ? Number.POSITIVE_INFINITY : diskBytes - used.bytes - added.bytes;
   }
 
@@ -141,7 +141,7 @@ export class DiskWatch {
     const left = await this.left(place, wantedBytes);
     const free = await this.#free();
     if (this.#scarce(free)) throw noSpace(REFUSED);
-    const { minFreeBytes } = this.#limits;
+    const { minFreeBytes } = this.limits;
     return Math.min(left, free === null ? left : free.bytes - minFreeBytes);
   }
 
@@ -235,12 +235,12 @@ export class DiskWatch {
   }
 
   #scarce(free: Used | null): boolean {
-    return free !== null && this.#limits.minFreeBytes > 0 && free.bytes < this.#limits.minFreeBytes;
+    return free !== null && this.limits.minFreeBytes > 0 && free.bytes < this.limits.minFreeBytes;
   }
 
   /** What is too much, in words; null when nothing is. */
   #excess({ used, added }: Account): string | null {
-    const { diskBytes, files } = this.#limits;
+    const { diskBytes, files } = this.limits;
     const bytes = used.bytes + added.bytes;
     if (diskBytes > 0 && bytes > diskBytes) {
       return `workspace and /tmp hold ${sizeOf(bytes)}, and may hold ${sizeOf(diskBytes)}`;

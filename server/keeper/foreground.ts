@@ -27,6 +27,40 @@ export function statOf(pid: number): ProcessStat | null {
   return { pid, name, alive: state !== 'Z' && state !== 'X', parent, group, session, foregroundGroup };
 }
 
+/** Who has the foreground of a slot's terminal; whoever may look into /proc can ask, also another process than the one that started it. */
+export class Foreground {
+  /** The first process in the sandbox; null without one. */
+  readonly init: number | null;
+  readonly #child: number;
+  #shell: number | null = null;
+
+  /** `child` is what is on the pty. */
+  constructor({ child, init }: { readonly child: number; readonly init: number | null }) {
+    this.#child = child;
+    this.init = init;
+  }
+
+  /** null when that can't be told. */
+  owner(): 'shell' | 'job' | null {
+    const group = this.group();
+    if (group === null) return null;
+    return this.#isShell(group) ? 'shell' : 'job';
+  }
+
+  /** As the kernel gives it to a reader in our own pid namespace. */
+  group(): number | null {
+    const group = statOf(this.#child)?.foregroundGroup ?? 0;
+    return group > 1 ? group : null;
+  }
+
+  /** The group of the shell, or that of what is around the sandbox: so it is before an interactive shell has made its own. */
+  #isShell(group: number): boolean {
+    this.#shell ??= this.init === null ? this.#child : firstChildOf(this.init);
+    const shell = this.#shell === null ? undefined : statOf(this.#shell)?.group;
+    return group === shell || group === statOf(this.#child)?.group;
+  }
+}
+
 /** The first child of a process; null when it has none. */
 export function firstChildOf(pid: number): number | null {
   const children = readProc(`${pid}/task/${pid}/children`);

@@ -25,6 +25,8 @@ export interface FrameLogOptions {
   /** For a log that goes on: the number and time of its last frame. */
   readonly lastSeq?: number;
   readonly lastTimeMs?: number;
+  /** When it began, on the clock of `now`; by default so that the last frame came just now. */
+  readonly startedMs?: number;
   readonly ringBytes?: number;
 }
 
@@ -36,9 +38,13 @@ export class FrameLog {
   lastSeq: number;
   lastTimeMs: number;
   closed = false;
+  /** Frames that came before are being told anew: whoever asked something in them is answered, or gone. */
+  replaying = false;
   readonly #now: () => number;
+  /** On the clock of `now`. */
   readonly #startedMs: number;
-  readonly #ringBytes: number;
+  /** Frames kept for cursors; may be changed at any time. */
+  ringBytes: number;
   /** Evicted frames are undefined until their block is cut off: shift() of a long array is slow, and kept ones would be a leak. */
   #ring: (NumberedFrame | undefined)[] = [];
   /** Index in #ring of its first live frame. */
@@ -53,8 +59,8 @@ export class FrameLog {
     this.#now = options.now;
     this.lastSeq = options.lastSeq ?? 0;
     this.lastTimeMs = options.lastTimeMs ?? 0;
-    this.#startedMs = options.now() - this.lastTimeMs;
-    this.#ringBytes = options.ringBytes ?? RING_BYTES;
+    this.#startedMs = options.startedMs ?? options.now() - this.lastTimeMs;
+    this.ringBytes = options.ringBytes ?? RING_BYTES;
   }
 
   /** Milliseconds since the cast began, an integer that never goes back. */
@@ -67,21 +73,25 @@ export class FrameLog {
     return this.lastSeq - (this.#ring.length - this.#front) + 1;
   }
 
-  append(code: FrameCode, data: string): NumberedFrame {
+  append(code: FrameCode, data: string): void {
     if (this.closed) throw new Error(`frame log of ${this.cast} is closed`);
-    if (code === 'r') {
-      const [cols, rows] = data.split('x');
+    this.take({ seq: this.lastSeq + 1, timeMs: this.timeMs(), code, data });
+  }
+
+  /** Adds a frame that has its number already. Where numbers are missing, all frames before it are gone for readers. */
+  protected take(frame: NumberedFrame): void {
+    if (frame.code === 'r') {
+      const [cols, rows] = frame.data.split('x');
       this.cols = Number(cols);
       this.rows = Number(rows);
     }
-    const frame: NumberedFrame = { seq: this.lastSeq + 1, timeMs: this.timeMs(), code, data };
+    if (frame.seq !== this.lastSeq + 1) this.#forget();
     this.#ring.push(frame);
     this.lastSeq = frame.seq;
     this.lastTimeMs = frame.timeMs;
-    this.#bytes += data.length + FRAME_BYTES;
+    this.#bytes += frame.data.length + FRAME_BYTES;
     this.#evict();
     for (const listener of this.#listeners) listener(frame);
-    return frame;
   }
 
   /** Frames after `after`, oldest first, up to about `maxBytes` but at least one; or the gap when some of them are gone. */
@@ -113,8 +123,14 @@ export class FrameLog {
     this.#listeners.clear();
   }
 
+  #forget(): void {
+    this.#ring = [];
+    this.#front = 0;
+    this.#bytes = 0;
+  }
+
   #evict(): void {
-    while (this.#bytes > this.#ringBytes && this.#ring.length - this.#front > 1) {
+    while (this.#bytes > this.ringBytes && this.#ring.length - this.#front > 1) {
       const oldest = this.#ring[this.#front];
       this.#ring[this.#front++] = undefined;
       this.#bytes -= (oldest?.data.length ?? 0) + FRAME_BYTES;

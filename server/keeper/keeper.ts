@@ -1,5 +1,5 @@
 // The keeper's face to the rest of the server: it owns child processes, what they said, and the recordings.
-// Only values and handles cross it, so that a socket can stand between the two sides.
+// Only values and handles cross it, since a socket stands between the two sides: link/ has both ends of it.
 import type { ExecExit, Limit, Outcome, SignalName } from '../../protocol/exec.ts';
 import type { Capability } from '../../protocol/server.ts';
 import type { Network } from '../../protocol/slot.ts';
@@ -73,7 +73,10 @@ export interface KeptProcess {
   readonly end: ProcessEnd | null;
   readonly ended: Promise<ProcessEnd>;
   elapsedMs(): number;
+  /** While it runs, as of the last refresh; after its end all of it. */
   output(stream: StreamName): KeptOutput;
+  /** Brings the output up to now; `totals`: only the counts of bytes. Nothing happens after the end. */
+  refresh(what: 'totals' | 'output'): Promise<void>;
   /** What was kept from these offsets on, then what comes. */
   subscribe(sink: ProcessSink, from: Readonly<Record<StreamName, number>>): Subscription;
   /** Resolves when the pipe has taken it; false when stdin is closed. Fault RATE_LIMITED while too much is unread. */
@@ -83,6 +86,8 @@ export interface KeptProcess {
   signal(name: SignalName): boolean;
   /** Stops the whole tree, for the sake of a limit if one is named; resolves when it is dead. */
   kill(limit?: Limit): Promise<void>;
+  /** Nobody will ask for it after a gateway has died. */
+  forget(): void;
 }
 
 export interface TerminalSpec {
@@ -98,13 +103,24 @@ export interface TerminalSpec {
 
 export interface TerminalEnd {
   readonly exitCode: number | null;
+  /** Nobody knows how it ended: the keeper died. */
+  readonly lost?: true;
+}
+
+/** What a terminal runs, as ids of this host; each null when there is none of it. */
+export interface TerminalPids {
+  /** What is on the pty. */
+  readonly child: number;
+  /** The first process in the sandbox. */
+  readonly init: number | null;
 }
 
 /** A pty with a sandbox behind it. What it prints goes into the frame log of its cast as `o`, a resize as `r`, its end as `x`. */
 export interface KeptTerminal {
+  readonly pids: TerminalPids;
   readonly ended: Promise<TerminalEnd>;
-  /** Raw bytes as typed, UTF-8. */
-  write(data: string): void;
+  /** Raw bytes as typed, UTF-8, in the order of the calls. Fault TERMINAL_BUSY when too much of what was typed is not read. */
+  write(data: string): Promise<void>;
   /** What the terminal itself answers to a program that asks it. Dropped while earlier input waits: then nobody reads, and it would only be in the way of what is typed. */
   answer(data: string): void;
   resize(cols: number, rows: number): void;
@@ -113,7 +129,7 @@ export interface KeptTerminal {
   /** Sends a signal to the job in the foreground; nothing happens when the shell has it. */
   signalForeground(name: SignalName): void;
   /** The limit that struck since the last call of it, if one did. */
-  struck(): Limit | undefined;
+  struck(): Promise<Limit | undefined>;
   /** For the sake of a limit, if one is named. */
   kill(limit?: Limit): Promise<void>;
 }
@@ -125,6 +141,38 @@ export interface LogSpec {
   readonly cols: number;
   readonly rows: number;
 }
+
+/** A command as its recording names it: the keeper puts the markers of its start and its end. */
+export interface ProcessMarker {
+  readonly cast: string;
+  /** p1, p2, … */
+  readonly process: string;
+  /** The command line, for people. */
+  readonly command: string;
+}
+
+export interface ProcessSpec {
+  readonly place: SlotPlace;
+  readonly network: Network;
+  readonly order: ProcessOrder;
+  readonly marker?: ProcessMarker | undefined;
+}
+
+/** A lease that a gateway before this one has left behind: what was kept for it, and what goes on in it. */
+export interface KeptLease {
+  readonly spec: LogSpec;
+  readonly place: SlotPlace;
+  readonly log: FrameLog;
+  readonly notes: Notes;
+  /** Commands by name, in the order of their start. */
+  readonly processes: ReadonlyMap<string, KeptProcess>;
+  readonly terminal: KeptTerminal | null;
+  /** Hands every frame so far to the log, the first ones first, and awaits `rest` now and then; resolves when the log is up to date. */
+  replay(rest: () => Promise<void>): Promise<void>;
+}
+
+/** What a gateway wants the next one to know of a lease; to the keeper it means nothing. */
+export type Notes = ReadonlyMap<string, string>;
 
 export interface Keeper {
   readonly sandboxed: boolean;
@@ -139,12 +187,18 @@ export interface Keeper {
   /** What a file call has added. */
   spaceTaken(place: SlotPlace, bytes: number, files: number): void;
   /** Begins the numbered frame log of a lease and its recording. */
-  openLog(spec: LogSpec): Promise<FrameLog>;
+  openLog(spec: LogSpec, place: SlotPlace): Promise<FrameLog>;
   /** Resolves when the recording has every frame so far. */
   flushLog(cast: string): Promise<void>;
   /** Writes out and seals the recording; the log gets no frame after it. */
   closeLog(cast: string): Promise<void>;
-  startProcess(spec: { place: SlotPlace; network: Network; order: ProcessOrder }): Promise<KeptProcess>;
+  /** Keeps a note for the next gateway as long as the log is open; null forgets it. */
+  note(cast: string, name: string, text: string | null): void;
+  /** What is there of the slot's last lease, once: whoever asks has to go on with it, or to close its log. */
+  takeKept(slot: string): KeptLease | null;
+  /** Slots in which something was left that nobody has taken. */
+  keptSlots(): string[];
+  startProcess(spec: ProcessSpec): Promise<KeptProcess>;
   startTerminal(spec: TerminalSpec): Promise<KeptTerminal>;
   close(): Promise<void>;
 }

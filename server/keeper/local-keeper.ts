@@ -2,23 +2,31 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CastHeader } from '../../protocol/asciicast.ts';
-import { castId } from '../../protocol/cast.ts';
-import { isCommandStart } from '../../protocol/command-mark.ts';
+import { endLabel, isCommandStart, startLabel } from '../../protocol/command-mark.ts';
 import type { Limit } from '../../protocol/exec.ts';
 import { Fault } from '../../protocol/fault.ts';
 import type { Capability } from '../../protocol/server.ts';
-import type { Network } from '../../protocol/slot.ts';
+import { CAST_ID } from '../../protocol/vocabulary.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { DEFAULT_DISK_LIMITS, type DiskLimits, DiskWatch } from './disk-watch.ts';
 import { FrameLog } from './frame-log.ts';
-import type { Keeper, KeptProcess, KeptTerminal, LogSpec, ProcessOrder, SlotPlace, TerminalSpec } from './keeper.ts';
+import type {
+  Keeper,
+  KeptLease,
+  KeptProcess,
+  LogSpec,
+  ProcessMarker,
+  ProcessSpec,
+  SlotPlace,
+  TerminalSpec,
+} from './keeper.ts';
 import { OutputBudget } from './output.ts';
 import { emptyPlace, preparePlace } from './place.ts';
 import { startProcess } from './process.ts';
-import { startTerminal } from './pty.ts';
-import { Recorder } from './recorder.ts';
+import { type PtyTerminal, startTerminal } from './pty.ts';
+import { type CastPlace, Recorder } from './recorder.ts';
 import { type Recovery, recoverCasts } from './recovery.ts';
-import { type Cgroup, Cgroups, openCgroups } from './sandbox/cgroup.ts';
+import { type Cgroup, type CgroupError, Cgroups, openCgroups } from './sandbox/cgroup.ts';
 import { DEFAULT_LIMITS, type Limits, type Policy } from './sandbox/policy.ts';
 import { probe } from './sandbox/probe.ts';
 import { terminalCommand } from './sandbox/terminal-command.ts';
@@ -57,6 +65,8 @@ interface Killable {
   kill(limit?: Limit): Promise<void>;
 }
 
+const NEVER_BEGUN = { outcome: 'lost', exitCode: null, signal: null, durationMs: 0 } as const;
+
 /** What runs in one slot. */
 interface Tenant {
   readonly children: Set<Killable>;
@@ -64,9 +74,8 @@ interface Tenant {
 }
 
 export class LocalKeeper implements Keeper {
-  readonly sandboxed: boolean;
-  readonly #options: LocalKeeperOptions;
-  readonly #policy: Policy;
+  #options: LocalKeeperOptions;
+  #policy: Policy;
   readonly #clock: Clock;
   readonly #logs = new Map<string, OpenLog>();
   readonly #children = new Set<Killable>();
@@ -76,7 +85,7 @@ export class LocalKeeper implements Keeper {
   readonly #disk: DiskWatch;
   /** By the name of the slot; only those in which something runs. */
   readonly #tenants = new Map<string, Tenant>();
-  #cgroups: Cgroups | null = null;
+  #groups: Cgroups | CgroupError | null = null;
   #capabilities: Readonly<Record<string, Capability>> = {};
   #closing: Promise<void> | null = null;
 
@@ -84,7 +93,6 @@ export class LocalKeeper implements Keeper {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#policy = { limits: DEFAULT_LIMITS, ...options.policy };
-    this.sandboxed = this.#policy.sandbox === 'bwrap';
     this.#disk = new DiskWatch(options.dataDir, this.#diskLimits);
   }
 
@@ -93,6 +101,10 @@ export class LocalKeeper implements Keeper {
     const keeper = new LocalKeeper(options);
     await keeper.start();
     return keeper;
+  }
+
+  get sandboxed(): boolean {
+    return this.#policy.sandbox === 'bwrap';
   }
 
   /** Ceilings of slots and sandboxes, by name. */
@@ -113,10 +125,29 @@ export class LocalKeeper implements Keeper {
     const failed = (err: unknown, file: string): void =>
       this.#tell(err, `the recording ${file} could not be recovered`);
     const recovered = await recoverCasts(directory, { isCommand: isCommandStart, failed });
-    const groups = openCgroups(dataDir);
-    this.#cgroups = groups instanceof Cgroups ? groups : null;
-    this.#capabilities = await probe(this.#policy, dataDir, { ...this.#uidBase(), groups });
+    this.#groups = openCgroups(dataDir);
+    await this.#probe();
     return recovered;
+  }
+
+  async #probe(): Promise<void> {
+    const groups = this.#groups === null ? {} : { groups: this.#groups };
+    this.#capabilities = await probe(this.#policy, this.#options.dataDir, { ...this.#uidBase(), ...groups });
+  }
+
+  /** null where there can be none. */
+  get #cgroups(): Cgroups | null {
+    return this.#groups instanceof Cgroups ? this.#groups : null;
+  }
+
+  /** Other settings, for what is started from now on. The data directory stays the same. */
+  async configure(options: Omit<LocalKeeperOptions, 'dataDir' | 'log' | 'clock'>): Promise<void> {
+    const former = this.#policy;
+    this.#options = { ...this.#options, ...options };
+    this.#policy = { limits: DEFAULT_LIMITS, ...options.policy };
+    this.#disk.limits = this.#diskLimits;
+    if (JSON.stringify(former) === JSON.stringify(this.#policy)) return;
+    await this.#probe();
   }
 
   capabilities(): Readonly<Record<string, Capability>> {
@@ -165,6 +196,13 @@ export class LocalKeeper implements Keeper {
     await this.#logs.get(cast)?.recorder.flush();
   }
 
+  /** Where somebody who has every frame up to this one may begin to read the recording. */
+  placeBefore(cast: string, seq: number): CastPlace {
+    const open = this.#logs.get(cast);
+    if (open === undefined) throw new Error(`there is no open log ${cast}`);
+    return open.recorder.placeBefore(seq);
+  }
+
   async closeLog(cast: string): Promise<void> {
     const open = this.#logs.get(cast);
     if (open === undefined) return;
@@ -173,16 +211,34 @@ export class LocalKeeper implements Keeper {
     this.#logs.delete(cast);
   }
 
-  async startProcess(spec: { place: SlotPlace; network: Network; order: ProcessOrder }): Promise<KeptProcess> {
+  async startProcess({ marker, ...spec }: ProcessSpec): Promise<KeptProcess> {
     const policy = this.#policy;
     const budget = this.#budgets.get(spec.place.slot) ?? new OutputBudget(SLOT_OUTPUT_BYTES);
     this.#budgets.set(spec.place.slot, budget);
-    return await this.#start(() =>
+    this.#mark(marker, (process, command) => startLabel(process, command));
+    const starting = this.#start(() =>
       this.#grouped(spec.place, (group) => startProcess({ ...spec, policy, group, budget })),
     );
+    const process = await starting.catch((error: unknown) => {
+      this.#mark(marker, (name) => endLabel(name, NEVER_BEGUN));
+      throw error;
+    });
+    void process.ended.then((end) => this.#mark(marker, (name) => endLabel(name, end)));
+    return process;
   }
 
-  async startTerminal(spec: TerminalSpec): Promise<KeptTerminal> {
+  /** Whoever has this keeper in his own process dies with it: no gateway comes after him. */
+  note(): void {}
+
+  takeKept(): KeptLease | null {
+    return null;
+  }
+
+  keptSlots(): string[] {
+    return [];
+  }
+
+  async startTerminal(spec: TerminalSpec): Promise<PtyTerminal> {
     return await this.#start(() => this.#grouped(spec.place, (group) => this.#startTerminal(spec, group)));
   }
 
@@ -237,7 +293,7 @@ export class LocalKeeper implements Keeper {
     return tenant;
   }
 
-  async #startTerminal(spec: TerminalSpec, group: Cgroup | undefined): Promise<KeptTerminal> {
+  async #startTerminal(spec: TerminalSpec, group: Cgroup | undefined): Promise<PtyTerminal> {
     const { place, network, argv, env, cast, cols, rows } = spec;
     const { recordInput = false } = this.#options;
     const policy = this.#policy;
@@ -253,6 +309,11 @@ export class LocalKeeper implements Keeper {
     } finally {
       command.close();
     }
+  }
+
+  #mark(marker: ProcessMarker | undefined, label: (process: string, command: string) => string): void {
+    const log = marker && this.#logs.get(marker.cast)?.log;
+    if (log?.closed === false) log.append('m', label(marker?.process ?? '', marker?.command ?? ''));
   }
 
   /** Remembers what starts until it has ended, so that close() leaves nothing behind. */
@@ -299,7 +360,8 @@ export function castDirectory(dataDir: string): string {
 
 /** Throws when the name is none of a cast: it becomes a path. */
 export function castPath(dataDir: string, cast: string): string {
-  return join(castDirectory(dataDir), `${castId.parse(cast)}.cast`);
+  if (!CAST_ID.test(cast)) throw new Error('that is no name of a recording');
+  return join(castDirectory(dataDir), `${cast}.cast`);
 }
 
 function headerOf({ cast, slot, label, cols, rows }: LogSpec, startedAt: number): CastHeader {

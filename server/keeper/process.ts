@@ -1,7 +1,7 @@
 // One command from its start to its end: timeouts, what is kept of its output, who follows it, and how it ended. It never waits for a reader once the command is dead.
 import { performance } from 'node:perf_hooks';
-import { type Limit, type SignalName, signalNames } from '../../protocol/exec.ts';
 import { Fault } from '../../protocol/fault.ts';
+import { type Limit, type SignalName, signalNames } from '../../protocol/vocabulary.ts';
 import { Follower } from './follower.ts';
 import type {
   KeptOutput,
@@ -101,6 +101,8 @@ class SandboxedProcess implements KeptProcess {
     return this.#kept[stream].kept();
   }
 
+  async refresh(): Promise<void> {}
+
   subscribe(sink: ProcessSink, from: Readonly<Record<StreamName, number>>): Subscription {
     const follower = new Follower(sink, () => this.#balance());
     for (const stream of ['stdout', 'stderr'] as const) follower.catchUp(stream, this.output(stream), from[stream]);
@@ -151,6 +153,8 @@ class SandboxedProcess implements KeptProcess {
     this.#stop('kill');
     await this.ended;
   }
+
+  forget(): void {}
 
   /** First the runner, which saves what is in the pipes; then the kernel. */
   #stop(by: StoppedBy): void {

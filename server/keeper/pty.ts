@@ -4,9 +4,9 @@ import { Fault } from '../../protocol/fault.ts';
 import type { FrameCode } from '../../protocol/frame.ts';
 import type { Clock } from './clock.ts';
 import { Coalescer } from './coalesce.ts';
-import { firstChildOf, hasGroup, killSession, statOf, tryKill } from './foreground.ts';
+import { Foreground, hasGroup, killSession, statOf, tryKill } from './foreground.ts';
 import type { FrameLog } from './frame-log.ts';
-import type { KeptTerminal, TerminalEnd } from './keeper.ts';
+import type { KeptTerminal, TerminalEnd, TerminalPids } from './keeper.ts';
 import { struck } from './process.ts';
 import { PtyChild, type PtyExit } from './pty-child.ts';
 import type { Pausable } from './recorder.ts';
@@ -56,7 +56,7 @@ export class PtyTerminal implements KeptTerminal, Pausable {
   #exit: PtyExit | null = null;
   /** The first process of the sandbox, as the host sees it; null without a sandbox. */
   #init: number | null = null;
-  #shell: number | null = null;
+  #foreground: Foreground | null = null;
   /** As told by struck(), and as it was at the end. */
   #strikes = NO_STRIKES;
   #lastCount = NO_STRIKES;
@@ -89,7 +89,15 @@ export class PtyTerminal implements KeptTerminal, Pausable {
     );
   }
 
-  write(data: string): void {
+  get pids(): TerminalPids {
+    return { child: this.#child.pid, init: this.#init };
+  }
+
+  async write(data: string): Promise<void> {
+    this.#type(data);
+  }
+
+  #type(data: string): void {
     if (!this.#child.write(data)) {
       throw new Fault(
         'TERMINAL_BUSY',
@@ -102,7 +110,8 @@ export class PtyTerminal implements KeptTerminal, Pausable {
   }
 
   answer(data: string): void {
-    if (!this.#child.inputWaits) this.write(data);
+    // Nothing waits, so there is room.
+    if (!this.#child.inputWaits) this.#type(data);
   }
 
   resize(cols: number, rows: number): void {
@@ -112,17 +121,20 @@ export class PtyTerminal implements KeptTerminal, Pausable {
   }
 
   foreground(): 'shell' | 'job' | null {
-    const group = this.#foregroundGroup();
-    if (group === null) return null;
-    return this.#isShell(group) ? 'shell' : 'job';
+    if (this.#exit !== null) return null;
+    // What is around the sandbox may have been looked at before there was one.
+    if (this.#foreground?.init !== this.#init) this.#foreground = null;
+    this.#foreground ??= new Foreground(this.pids);
+    return this.#foreground.owner();
   }
 
   signalForeground(name: SignalName): void {
-    const group = this.#foregroundGroup();
-    if (group !== null && !this.#isShell(group) && hasGroup(this.#child.pid, group)) tryKill(-group, `SIG${name}`);
+    if (this.foreground() !== 'job') return;
+    const group = this.#foreground?.group() ?? null;
+    if (group !== null && hasGroup(this.#child.pid, group)) tryKill(-group, `SIG${name}`);
   }
 
-  struck(): Limit | undefined {
+  async struck(): Promise<Limit | undefined> {
     if (this.#limit !== undefined) return this.#limit;
     const now = this.#exit === null ? this.#counted() : this.#lastCount;
     const { memory, processes } = this.#strikes;
@@ -210,20 +222,6 @@ export class PtyTerminal implements KeptTerminal, Pausable {
   #append(code: FrameCode, data: string): void {
     const { log } = this.#options;
     if (!log.closed) log.append(code, data);
-  }
-
-  /** As the kernel gives it to a reader in our own pid namespace. */
-  #foregroundGroup(): number | null {
-    if (this.#exit !== null) return null;
-    const group = statOf(this.#child.pid)?.foregroundGroup ?? 0;
-    return group > 1 ? group : null;
-  }
-
-  /** The group of the shell, or that of what is around the sandbox: so it is before an interactive shell has made its own. */
-  #isShell(group: number): boolean {
-    this.#shell ??= this.#init === null ? this.#child.pid : firstChildOf(this.#init);
-    const shell = this.#shell === null ? undefined : statOf(this.#shell)?.group;
-    return group === shell || group === statOf(this.#child.pid)?.group;
   }
 }
 

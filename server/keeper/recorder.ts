@@ -26,6 +26,20 @@ export const RESUME_CHARS = 256 * 1024;
 /** Weight of a frame beside its data, so that a flood of tiny ones counts too. */
 const FRAME_CHARS = 64;
 
+/** Bytes between two places from which a reader may begin: read in a few milliseconds. */
+const PLACE_BYTES = 256 * 1024;
+
+/** Between two lines of a recording. */
+export interface CastPlace {
+  /** Bytes before it. */
+  readonly offset: number;
+  /** Of the last frame before it. */
+  readonly seq: number;
+  readonly timeMs: number;
+}
+
+const BEGIN: CastPlace = { offset: 0, seq: 0, timeMs: 0 };
+
 /** What prints into the log and can be told to wait. */
 export interface Pausable {
   pause(): void;
@@ -72,6 +86,8 @@ export class Recorder {
   #writtenMs = 0;
   #frames = 0;
   #commands = 0;
+  /** Where reading may begin, the first ones first. */
+  readonly #places: CastPlace[] = [BEGIN];
 
   private constructor(options: RecorderOptions, file: CastFile, link: ChainLink) {
     this.#options = options;
@@ -98,6 +114,11 @@ export class Recorder {
   /** Characters that the log has and the file does not. */
   get lag(): number {
     return this.#queuedChars + this.#writingChars;
+  }
+
+  /** Where reading may begin for somebody who has every frame up to this one. */
+  placeBefore(seq: number): CastPlace {
+    return this.#places.findLast((place) => place.seq <= seq) ?? BEGIN;
   }
 
   /** Resolves when the file has every frame so far, or has been found not to take it. */
@@ -185,6 +206,11 @@ export class Recorder {
     this.#link = link;
     this.#writtenMs = encoder.timeMs;
     this.#frames += batch.length;
+    const last = this.#places.at(-1) ?? BEGIN;
+    if (this.#file.size - last.offset >= PLACE_BYTES) {
+      const seq = batch.at(-1)?.seq ?? last.seq;
+      this.#places.push({ offset: this.#file.size, seq, timeMs: this.#writtenMs });
+    }
     this.#commands += batch.filter((frame) => frame.code === 'm' && this.#options.isCommand(frame.data)).length;
     this.#tellLoss();
   }

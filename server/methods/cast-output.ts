@@ -19,7 +19,10 @@ export async function castOutput(parts: CastOutputParts, call: Call<'cast.output
   const { cast, process, maxBytes } = call;
   const lease = parts.pool.all().find((slot) => slot.lease?.cast === cast)?.lease ?? null;
   const kept = lease?.commands.all().find(({ id }) => id === process);
-  if (kept !== undefined) return keptOutput(kept, maxBytes);
+  if (kept !== undefined) {
+    await kept.process.refresh('output');
+    return keptOutput(kept, maxBytes);
+  }
   const marker = await parts.library.command(cast, process);
   const { command, outcome, exitCode = null } = marker;
   const about = { process, command, outcome, exitCode };

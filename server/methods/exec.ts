@@ -4,6 +4,7 @@ import type { Call } from '../../protocol/contract.ts';
 import { Fault } from '../../protocol/fault.ts';
 import type { ProcessOrder } from '../keeper/keeper.ts';
 import type { Command } from '../slot/command.ts';
+import type { Keyed } from '../slot/key-table.ts';
 import type { Lease } from '../slot/lease.ts';
 import type { Pool } from '../slot/pool.ts';
 import { boundLease, boundSlot } from './bound.ts';
@@ -22,11 +23,19 @@ type ExecHandlers = Pick<
   'exec.run' | 'exec.start' | 'exec.write' | 'exec.signal' | 'exec.wait' | 'exec.list'
 >;
 
+interface Beginning {
+  readonly notified: boolean;
+  readonly keyed: Keyed | null;
+}
+
 export function execHandlers({ pool, followers, sandboxed }: ExecMethodParts): ExecHandlers {
-  const begin = async (lease: Lease, call: Call<'exec.run'>, notified: boolean): Promise<Command> => {
+  const begin = async (lease: Lease, call: Call<'exec.run'>, how: Beginning): Promise<Command> => {
+    // The call was made before, to a gateway that has died since.
+    const begun = how.keyed === null ? undefined : lease.commands.keyed(how.keyed);
+    if (begun !== undefined) return begun;
     const network = call.network ?? lease.network;
     const { stream, encoding } = call;
-    return await lease.commands.start({ order: orderOf(call), network, notified, stream, encoding });
+    return await lease.commands.start({ order: orderOf(call), network, stream, encoding, ...how });
   };
 
   return {
@@ -34,8 +43,8 @@ export function execHandlers({ pool, followers, sandboxed }: ExecMethodParts): E
       boundSlot(pool, peer);
       const lease = boundLease(peer);
       const keyed = { key: call.key, method: 'exec.run', params: call, signal: asked };
-      return lease.keys.once(keyed, async (signal) => {
-        const command = await begin(lease, call, false);
+      return lease.keys.once(keyed, async (signal, key) => {
+        const command = await begin(lease, call, { notified: false, keyed: key });
         if (call.stream) followers.follow(peer, command);
         await endOrCancel(command, signal);
         if (isLarge(command)) await room?.();
@@ -48,8 +57,8 @@ export function execHandlers({ pool, followers, sandboxed }: ExecMethodParts): E
       boundSlot(pool, peer);
       const lease = boundLease(peer);
       const keyed = { key: call.key, method: 'exec.start', params: call, signal: asked };
-      return lease.keys.once(keyed, async (signal) => {
-        const command = await begin(lease, call, true);
+      return lease.keys.once(keyed, async (signal, key) => {
+        const command = await begin(lease, call, { notified: true, keyed: key });
         if (signal.aborted) {
           await command.process.kill();
           throw new Fault('CANCELLED');
@@ -78,11 +87,12 @@ export function execHandlers({ pool, followers, sandboxed }: ExecMethodParts): E
     'exec.wait': async (call, context) => {
       const command = boundLease(context.peer).commands.get(call.process);
       await endOrTimeout(command, call.timeoutMs, context);
+      await command.process.refresh('output');
       if (isLarge(command)) await context.room?.();
       return { ...standing(command, sandboxed), ...withOutput(command, call.encoding) };
     },
 
-    'exec.list': async (_call, { peer }) => ({ processes: boundLease(peer).commands.list() }),
+    'exec.list': async (_call, { peer }) => ({ processes: await boundLease(peer).commands.list() }),
   };
 }
 

@@ -14,8 +14,7 @@ const FROM_START: Offsets = { stdout: 0, stderr: 0 };
 export class Followers {
   readonly #sandboxed: boolean;
   readonly #open = new WeakMap<Peer, Map<string, Subscription>>();
-  /** Commands whose end was sent to a connection that was open then, to the owner of the lease and to who took it over. */
-  readonly #told = new WeakSet<Command>();
+  /** Commands whose end was sent to who took the lease over. */
   readonly #toldTaker = new WeakSet<Command>();
 
   constructor(sandboxed: boolean) {
@@ -38,7 +37,8 @@ export class Followers {
       open.delete(command.id);
       if (this.#open.get(peer) !== open) return;
       // Who takes over hears of the owner's commands, which the owner is still to be told of.
-      (peer.lease?.takenOver ? this.#toldTaker : this.#told).add(command);
+      if (peer.lease?.takenOver) this.#toldTaker.add(command);
+      else peer.lease?.commands.noteTold(command);
       for (const stream of ['stdout', 'stderr'] as const) await send(stream, cutters[stream].rest());
       if (command.notified) await peer.notify('exec.exit', exitOf(command, this.#sandboxed));
     });
@@ -49,7 +49,7 @@ export class Followers {
     for (const command of lease.commands.all()) {
       const named = Object.hasOwn(received, command.id);
       if (!command.notified && !command.stream) continue;
-      const wasTold = this.#told.has(command) || (lease.takenOver && this.#toldTaker.has(command));
+      const wasTold = command.told || (lease.takenOver && this.#toldTaker.has(command));
       if (wasTold && !named) continue;
       this.follow(peer, command, named ? received[command.id] : FROM_START);
     }

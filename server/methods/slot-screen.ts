@@ -115,6 +115,7 @@ async function read(slot: Slot, former: SlotScreen | undefined): Promise<SlotScr
       ? undefined
       : { ...former, cast: null, seq: 0, cursor: null, alternateScreen: false, lines: [] };
   }
+  await lease.ready;
   if (former?.cast === lease.cast && former.seq === lease.log.lastSeq) return undefined;
   const { text, seq, cols, rows, cursor, alternateScreen } = await lease.screen.capture({ history: 0, format: 'text' });
   return { slot: name, cast: lease.cast, seq, cols, rows, cursor, alternateScreen, lines: linesOf(text) };

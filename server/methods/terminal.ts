@@ -20,7 +20,7 @@ export function terminalHandlers(pool: Pool): TerminalHandlers {
     'terminal.run': (call, { peer, signal }) => {
       const terminal = terminalOf(peer);
       const keyed = { key: call.key, method: 'terminal.run', params: call, signal };
-      return boundLease(peer).keys.once(keyed, (joined) => terminal.run(call, joined));
+      return boundLease(peer).keys.once(keyed, (joined, key) => terminal.run(call, joined, key));
     },
     'terminal.write': async ({ data }, { peer }) => {
       await terminalOf(peer).write(data);

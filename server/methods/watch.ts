@@ -45,6 +45,7 @@ export function watchHandlers(pool: Pool): WatchHandlers {
       const slot = namedSlot(pool, peer, call.slot);
       const { lease } = slot;
       const id = `w_${randomBytes(6).toString('base64url')}`;
+      await lease?.ready;
       if (lease === null || lease.ended) return nothingToWatch(slot, id, peer);
       if (openOf(peer).size >= MAX_WATCHES) {
         throw new Fault('RATE_LIMITED', `This connection has ${MAX_WATCHES} watches open. Stop some by watch.stop.`);

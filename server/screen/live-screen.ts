@@ -36,6 +36,8 @@ export interface ScreenState {
 export interface LiveScreenOptions {
   /** Gets the answers to terminal queries, for the pty; `seq` is the number of the frame that asks. */
   readonly reply: (data: string, seq: number) => void;
+  /** The last frame that a gateway before this one has answered. */
+  readonly answeredSeq?: number;
   /** How long an emulator that nobody uses is kept. */
   readonly idleMs?: number;
   readonly clock?: Pick<Clock, 'after'>;
@@ -132,6 +134,11 @@ export class LiveScreen {
     return (await this.#caughtUp()).modes;
   }
 
+  /** Resolves when what is not parsed yet is little, so that more may come without a loss. */
+  async keepUp(): Promise<void> {
+    if (this.#backlogBytes > MAX_BACKLOG_BYTES) await this.#caughtUp();
+  }
+
   /** Keeps the emulator close behind the output until it is closed. */
   acquire(): { close(): void } {
     this.#holds++;
@@ -160,7 +167,7 @@ export class LiveScreen {
   #scanFrame(frame: NumberedFrame): void {
     this.#scanned = frame.seq;
     this.#backlogBytes += frame.data.length + FRAME_BYTES;
-    if (frame.code === 'o' && this.#scan.take(frame.data)) {
+    if (frame.code === 'o' && this.#scan.take(frame.data) && frame.seq > (this.#options.answeredSeq ?? 0)) {
       this.#asking.add(frame.seq);
       this.#goal = frame.seq;
     }
@@ -289,7 +296,14 @@ export class LiveScreen {
 
   #reply(data: string): void {
     const frame = this.#current;
-    if (frame === null || this.#closed || frame.seq < this.#lastExit || !this.#asking.has(frame.seq)) return;
+    if (
+      frame === null ||
+      this.#closed ||
+      this.#log.replaying ||
+      frame.seq < this.#lastExit ||
+      !this.#asking.has(frame.seq)
+    )
+      return;
     if (this.#log.timeMs() - frame.timeMs <= REPLY_WINDOW_MS) this.#options.reply(data, frame.seq);
   }
 

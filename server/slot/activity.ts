@@ -34,8 +34,11 @@ export class Activity {
   constructor(log: FrameLog, options: ActivityOptions) {
     this.#options = options;
     this.#subscription = log.listen((frame) => {
-      if (frame?.code === 'm') this.#marked(frame.data);
-      if (frame?.code === 'o') this.#printed();
+      if (frame === null || (frame.code !== 'm' && frame.code !== 'o')) return;
+      // As long ago as the log says: a lease that goes on under another gateway tells its frames anew.
+      const atMs = Date.now() - (log.timeMs() - frame.timeMs);
+      if (frame.code === 'm') this.#marked(frame.data, atMs);
+      else this.#printed(atMs);
     });
   }
 
@@ -52,10 +55,10 @@ export class Activity {
     this.#timer?.cancel();
   }
 
-  #marked(label: string): void {
+  #marked(label: string, atMs: number): void {
     const said = parseLabel(label);
     if (said === null) return;
-    this.activeAtMs = Date.now();
+    this.activeAtMs = atMs;
     const { process } = said;
     if (said.kind === 'start') {
       this.commands++;
@@ -68,8 +71,8 @@ export class Activity {
     this.last = { process, command, outcome, exitCode, signal, endedAt: this.activeAtMs };
   }
 
-  #printed(): void {
-    this.activeAtMs = Date.now();
+  #printed(atMs: number): void {
+    this.activeAtMs = atMs;
     this.#timer ??= (this.#options.clock ?? systemClock).after(TOLD_MS, () => {
       this.#timer = null;
       this.#options.changed();

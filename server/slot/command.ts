@@ -1,10 +1,10 @@
-// The commands of one lease by name (p1, p2, …): what runs, what ended, and a marker in the cast for each.
+// The commands of one lease by name (p1, p2, …): what runs and what ended, also under a gateway before this one.
 // It never forgets a running command; ended ones go, oldest first, when they keep too much memory.
-import { endLabel, startLabel } from '../../protocol/command-mark.ts';
+import { z } from 'zod';
 import type { ProcessInfo } from '../../protocol/exec.ts';
 import { Fault } from '../../protocol/fault.ts';
-import type { FrameLog } from '../keeper/frame-log.ts';
-import type { KeptProcess, ProcessEnd, ProcessOrder } from '../keeper/keeper.ts';
+import type { KeptProcess, Notes, ProcessMarker, ProcessOrder } from '../keeper/keeper.ts';
+import type { Keyed } from './key-table.ts';
 
 /** Ended commands that exec.wait and exec.list still know. */
 const MAX_ENDED = 500;
@@ -13,30 +13,43 @@ const MAX_ENDED_BYTES = 64 * 1024 * 1024;
 /** What a list shows of a command. */
 const SHOWN_CHARS = 1000;
 
-export interface Command {
-  readonly id: string;
-  /** The command line, for people. */
-  readonly shown: string;
-  readonly process: KeptProcess;
-  readonly network: 'none' | 'host';
+const note = z.object({
+  shown: z.string(),
+  network: z.enum(['none', 'host']),
   /** How its end is told: a result of exec.run, or exec.exit. */
-  readonly notified: boolean;
-  readonly stream: boolean;
-  readonly encoding: 'utf8' | 'base64';
+  notified: z.boolean(),
+  stream: z.boolean(),
+  encoding: z.enum(['utf8', 'base64']),
+  /** The call that it is the work of, if that had a key. */
+  keyed: z.object({ key: z.string(), print: z.string() }).nullable(),
+  /** Its end was sent to the owner of the lease. */
+  told: z.boolean(),
+});
+
+/** What the next gateway has to know of it. */
+type CommandNote = z.infer<typeof note>;
+
+/** `shown` is the command line, for people. */
+export interface Command extends Readonly<Omit<CommandNote, 'told'>> {
+  readonly id: string;
+  readonly process: KeptProcess;
+  /** Set by noteTold. */
+  told: boolean;
 }
 
-export interface CommandStart {
+export interface CommandStart extends Pick<CommandNote, 'network' | 'notified' | 'stream' | 'encoding'> {
   readonly order: ProcessOrder;
-  readonly network: 'none' | 'host';
-  readonly notified: boolean;
-  readonly stream: boolean;
-  readonly encoding: 'utf8' | 'base64';
+  readonly keyed: Keyed | null;
 }
 
 export interface CommandTableOptions {
-  readonly log: FrameLog;
   readonly maxRunning: number;
-  readonly start: (order: ProcessOrder, network: 'none' | 'host') => Promise<KeptProcess>;
+  readonly start: (
+    order: ProcessOrder,
+    how: { network: 'none' | 'host'; marker: Omit<ProcessMarker, 'cast'> },
+  ) => Promise<KeptProcess>;
+  /** Keeps what the next gateway has to know of a command; null forgets it. */
+  readonly note: (id: string, text: string | null) => void;
   /** Called when a command starts or ends. */
   readonly changed: () => void;
 }
@@ -84,6 +97,39 @@ export class CommandTable {
     }
   }
 
+  /** Goes on with what a gateway before this one has started. */
+  adopt(processes: ReadonlyMap<string, KeptProcess>, notes: Notes): void {
+    for (const [id, process] of processes) {
+      const about = note.safeParse(parsed(notes.get(id)));
+      if (!about.success) continue;
+      this.#last = Math.max(this.#last, Number(id.slice(1)));
+      this.#add({ id, process, ...about.data });
+    }
+  }
+
+  /** Keeps the commands of another table, which have all ended: the keeper that ran them has died. */
+  inherit(former: CommandTable): void {
+    for (const command of former.all()) this.#commands.set(command.id, command);
+    this.#last = former.#last;
+  }
+
+  /** The calls with keys whose work is here. */
+  formerKeys(): Keyed[] {
+    return this.all().flatMap(({ keyed }) => (keyed === null ? [] : [keyed]));
+  }
+
+  /** The command that a call with this key has started, perhaps under a gateway before this one. */
+  keyed(keyed: Keyed): Command | undefined {
+    return this.all().find((command) => command.keyed?.key === keyed.key && command.keyed.print === keyed.print);
+  }
+
+  /** The owner of the lease has been sent its end. */
+  noteTold(command: Command): void {
+    if (command.told) return;
+    command.told = true;
+    this.#note(command);
+  }
+
   get(id: string): Command {
     const command = this.#commands.get(id);
     if (command === undefined) {
@@ -99,7 +145,8 @@ export class CommandTable {
     return [...this.#commands.values()];
   }
 
-  list(): ProcessInfo[] {
+  async list(): Promise<ProcessInfo[]> {
+    await Promise.all(this.all().map((command) => command.process.refresh('totals')));
     return this.all().map((command) => {
       const { process } = command;
       return {
@@ -128,30 +175,32 @@ export class CommandTable {
     await this.stopAll();
   }
 
-  async #start(spec: CommandStart): Promise<Command> {
+  async #start({ order, ...about }: CommandStart): Promise<Command> {
     const id = `p${++this.#last}`;
-    const shown = shownCommand(spec.order);
-    this.#mark(startLabel(id, shown));
-    const process = await this.#options.start(spec.order, spec.network).catch((error: unknown) => {
-      this.#mark(endLabel(id, { outcome: 'lost', exitCode: null, signal: null, durationMs: 0 }));
+    const shown = shownCommand(order);
+    const command = { id, shown, told: false, ...about };
+    this.#note(command);
+    const marker = { process: id, command: shown };
+    const process = await this.#options.start(order, { network: about.network, marker }).catch((error: unknown) => {
+      this.#options.note(id, null);
       throw error;
     });
-    const { network, notified, stream, encoding } = spec;
-    const command: Command = { id, shown, process, network, notified, stream, encoding };
-    this.#commands.set(id, command);
-    void process.ended.then((end) => this.#ended(command, end));
+    return this.#add({ ...command, process });
+  }
+
+  #add(command: Command): Command {
+    this.#commands.set(command.id, command);
+    void command.process.ended.then(() => {
+      this.#forgetOldest();
+      this.#options.changed();
+    });
     this.#options.changed();
     return command;
   }
 
-  #ended(command: Command, end: ProcessEnd): void {
-    this.#mark(endLabel(command.id, end));
-    this.#forgetOldest();
-    this.#options.changed();
-  }
-
-  #mark(label: string): void {
-    if (!this.#options.log.closed) this.#options.log.append('m', label);
+  #note({ id, shown, network, notified, stream, encoding, keyed, told }: CommandNote & { readonly id: string }): void {
+    const about: CommandNote = { shown, network, notified, stream, encoding, keyed, told };
+    this.#options.note(id, JSON.stringify(about));
   }
 
   #forgetOldest(): void {
@@ -162,9 +211,20 @@ export class CommandTable {
       if (count <= MAX_ENDED && bytes <= MAX_ENDED_BYTES) return;
       if (count === 1) return;
       this.#commands.delete(command.id);
+      this.#options.note(command.id, null);
+      command.process.forget();
       bytes -= keptBytes(command);
       count--;
     }
+  }
+}
+
+/** undefined when it is no JSON. */
+export function parsed(text: string | undefined): unknown {
+  try {
+    return text === undefined ? undefined : JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
 

@@ -17,8 +17,14 @@ export interface KeyedCall {
   readonly signal: AbortSignal;
 }
 
+/** A call by its key, with what tells whether another one with that key is the same. */
+export interface Keyed {
+  readonly key: string;
+  readonly print: string;
+}
+
 interface Entry {
-  readonly fingerprint: string;
+  readonly print: string;
   readonly result: Promise<unknown>;
   readonly abort: AbortController;
   /** 0 while it runs. */
@@ -28,26 +34,37 @@ interface Entry {
 export class KeyTable {
   /** In the order of their calls. */
   readonly #entries = new Map<string, Entry>();
+  /** What the calls of a gateway before this one were, by key: their results are found by who did the work. */
+  readonly #former = new Map<string, string>();
   #chars = 0;
 
   /** Runs `work` once for the key. Method and params must be the same each time, else KEY_CONFLICT. A fault frees the key: nothing was done. */
-  async once<T>({ key, method, params, signal }: KeyedCall, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    if (key === undefined) return await work(signal);
-    const fingerprint = createHash('sha256').update(stable({ method, params })).digest('base64');
-    const known = this.#entries.get(key);
-    if (known !== undefined && known.fingerprint !== fingerprint) {
+  async once<T>(
+    { key, method, params, signal }: KeyedCall,
+    work: (signal: AbortSignal, keyed: Keyed | null) => Promise<T>,
+  ): Promise<T> {
+    if (key === undefined) return await work(signal, null);
+    const print = createHash('sha256').update(stable({ method, params })).digest('base64');
+    const known = this.#entries.get(key)?.print ?? this.#former.get(key);
+    if (known !== undefined && known !== print) {
       throw new Fault(
         'KEY_CONFLICT',
         `The key ${JSON.stringify(key)} was used before with other params. Use a new key.`,
       );
     }
-    const entry = known ?? this.#begin(key, fingerprint, work);
+    const entry = this.#entries.get(key) ?? this.#begin({ key, print }, work);
     return (await abortedBy(signal, entry)) as T;
   }
 
-  #begin(key: string, fingerprint: string, work: (signal: AbortSignal) => Promise<unknown>): Entry {
+  /** A key that was used under a gateway before this one. */
+  remember({ key, print }: Keyed): void {
+    this.#former.set(key, print);
+  }
+
+  #begin(keyed: Keyed, work: (signal: AbortSignal, keyed: Keyed) => Promise<unknown>): Entry {
+    const { key, print } = keyed;
     const abort = new AbortController();
-    const entry: Entry = { fingerprint, abort, result: work(abort.signal), chars: 0 };
+    const entry: Entry = { print, abort, result: work(abort.signal, keyed), chars: 0 };
     this.#entries.set(key, entry);
     entry.result.then(
       (result) => this.#remember(entry, result),

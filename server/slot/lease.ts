@@ -1,6 +1,7 @@
 // The right to drive a slot. It belongs to whoever knows its resume secret, outlives a lost connection by the grace time, and owns what runs in the slot.
 // Only one connection is bound to it at a time. Who takes it over drives it until it is given back: then its owner's secret counts again.
 import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
 import { Fault } from '../../protocol/fault.ts';
 import type { Network } from '../../protocol/slot.ts';
 import type { FrameLog } from '../keeper/frame-log.ts';
@@ -19,19 +20,43 @@ export interface Holder {
   close(code: number, reason: string): void;
 }
 
-export interface LeaseParts {
-  readonly slot: string;
+/** What a lease is to the next gateway, which finds it by the slot. */
+export const leaseNote = z.object({
+  id: z.string(),
+  /** ms since 1970. */
+  since: z.number(),
+  network: z.enum(['none', 'host']),
+  graceMs: z.number(),
+  resume: z.string(),
+  owner: z.string().nullable(),
+});
+
+export type LeaseNote = z.infer<typeof leaseNote>;
+
+/** What is recorded of a lease, and what runs in it: all of it is lost with the keeper. */
+export interface LeaseLife {
   readonly cast: string;
-  readonly label: string | null;
-  readonly network: Network;
-  readonly graceMs: number;
-  /** How long who took it over may be away before it is given back. */
-  readonly takeoverGraceMs: number;
   readonly activity: Activity;
   readonly log: FrameLog;
   readonly screen: LiveScreen;
   readonly terminal: Terminal;
   readonly commands: CommandTable;
+  /** Resolves when the screen and the terminal are what they were under the gateway before this one. */
+  readonly ready: Promise<void>;
+}
+
+export interface LeaseParts {
+  readonly slot: string;
+  readonly label: string | null;
+  readonly network: Network;
+  readonly graceMs: number;
+  /** How long who took it over may be away before it is given back. */
+  readonly takeoverGraceMs: number;
+  readonly life: LeaseLife;
+  /** What a gateway before this one has left; null for a new lease. */
+  readonly former: LeaseNote | null;
+  /** Keeps the note for the next gateway, with that recording; null when the lease is over. */
+  readonly note: (cast: string, note: LeaseNote | null) => void;
   /** Told of who drives, and whether anybody does. */
   readonly changed: () => void;
   /** Called when the grace time is over. */
@@ -39,44 +64,74 @@ export interface LeaseParts {
 }
 
 export class Lease {
-  readonly id = `lease_${randomBytes(9).toString('base64url')}`;
+  readonly id: string;
   readonly slot: string;
-  readonly cast: string;
   readonly label: string | null;
   readonly network: Network;
-  readonly activity: Activity;
-  readonly log: FrameLog;
-  readonly screen: LiveScreen;
-  readonly terminal: Terminal;
-  readonly commands: CommandTable;
+  /** ms since 1970. */
+  readonly since: number;
   readonly keys = new KeyTable();
   /** Why it is over; null while it holds. */
   endedBy: string | null = null;
-  #resume = newSecret();
+  #life: LeaseLife;
+  #resume: string;
   /** The owner's secret, kept aside while somebody else drives. */
-  #owner: string | null = null;
+  #owner: string | null;
   #ownerWaits = false;
   #holder: Holder | null = null;
   #timer: NodeJS.Timeout | null = null;
-  readonly #graceMs: number;
-  readonly #takeoverGraceMs: number;
-  readonly #changed: () => void;
-  readonly #expire: (lease: Lease) => void;
+  readonly #parts: LeaseParts;
 
   constructor(parts: LeaseParts) {
+    const { former } = parts;
+    this.id = former?.id ?? `lease_${randomBytes(9).toString('base64url')}`;
     this.slot = parts.slot;
-    this.cast = parts.cast;
     this.label = parts.label;
     this.network = parts.network;
-    this.activity = parts.activity;
-    this.log = parts.log;
-    this.screen = parts.screen;
-    this.terminal = parts.terminal;
-    this.commands = parts.commands;
-    this.#graceMs = parts.graceMs;
-    this.#takeoverGraceMs = parts.takeoverGraceMs;
-    this.#changed = parts.changed;
-    this.#expire = parts.expire;
+    this.since = former?.since ?? Date.now();
+    this.#life = parts.life;
+    this.#resume = former?.resume ?? newSecret();
+    this.#owner = former?.owner ?? null;
+    this.#parts = parts;
+    if (former === null) this.#note();
+    else this.#awaitHolder();
+  }
+
+  get cast(): string {
+    return this.#life.cast;
+  }
+
+  get activity(): Activity {
+    return this.#life.activity;
+  }
+
+  get log(): FrameLog {
+    return this.#life.log;
+  }
+
+  get screen(): LiveScreen {
+    return this.#life.screen;
+  }
+
+  get terminal(): Terminal {
+    return this.#life.terminal;
+  }
+
+  get commands(): CommandTable {
+    return this.#life.commands;
+  }
+
+  /** To be awaited before screen and log are looked at. */
+  get ready(): Promise<void> {
+    return this.#life.ready;
+  }
+
+  /** Goes on with a new recording: what ran is lost with its keeper. */
+  renew(life: LeaseLife): void {
+    this.#life.activity.close();
+    this.#life = life;
+    this.#note();
+    this.#changed();
   }
 
   get ended(): boolean {
@@ -99,7 +154,7 @@ export class Lease {
 
   /** How long who drives may be away. */
   get graceMs(): number {
-    return this.takenOver ? this.#takeoverGraceMs : this.#graceMs;
+    return this.takenOver ? this.#parts.takeoverGraceMs : this.#parts.graceMs;
   }
 
   get holder(): Holder | null {
@@ -122,6 +177,7 @@ export class Lease {
     if (this.#owner === null) this.#ownerWaits = false;
     this.#owner ??= this.#resume;
     this.#resume = newSecret();
+    this.#note();
     this.#mark('taken over');
     this.bind(holder);
   }
@@ -140,8 +196,10 @@ export class Lease {
     this.#resume = this.#owner;
     this.#owner = null;
     this.#holder = null;
+    this.#note();
     this.#mark('given back');
-    this.#awaitHolder(this.#ownerWaits ? Math.max(this.#graceMs, RETURN_MS) : this.#graceMs);
+    const { graceMs } = this.#parts;
+    this.#awaitHolder(this.#ownerWaits ? Math.max(graceMs, RETURN_MS) : graceMs);
     this.#changed();
   }
 
@@ -153,10 +211,20 @@ export class Lease {
     this.#changed();
   }
 
+  /** It goes on under the next gateway: nothing of it is done here any more. */
+  leave(): void {
+    this.endedBy = 'the gateway is shutting down';
+    this.activity.close();
+    this.screen.close();
+    this.#stopTimer();
+    this.#holder = null;
+  }
+
   /** No call gets through after it. */
   end(reason: string): void {
     if (this.ended) return;
     this.endedBy = reason;
+    this.#parts.note(this.cast, null);
     this.activity.close();
     this.#stopTimer();
     this.#holder = null;
@@ -164,13 +232,23 @@ export class Lease {
 
   #awaitHolder(graceMs = this.graceMs): void {
     this.#stopTimer();
-    const late = this.takenOver ? () => this.giveBack() : () => this.#expire(this);
+    const late = this.takenOver ? () => this.giveBack() : () => this.#parts.expire(this);
     this.#timer = setTimeout(late, graceMs);
   }
 
   #stopTimer(): void {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
+  }
+
+  #changed(): void {
+    this.#parts.changed();
+  }
+
+  #note(): void {
+    const { id, since, network } = this;
+    const { graceMs } = this.#parts;
+    this.#parts.note(this.cast, { id, since, network, graceMs, resume: this.#resume, owner: this.#owner });
   }
 
   #mark(label: string): void {

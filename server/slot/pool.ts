@@ -5,7 +5,7 @@ import type { SlotInfo } from '../../protocol/slot.ts';
 import { noSuchSlot } from '../auth/scope.ts';
 import type { Keeper } from '../keeper/keeper.ts';
 import type { Holder, Lease } from './lease.ts';
-import { type LeaseRequest, Slot } from './slot.ts';
+import { endKept, type LeaseRequest, Slot } from './slot.ts';
 
 export interface PoolOptions {
   readonly keeper: Keeper;
@@ -21,7 +21,10 @@ export class Pool {
   readonly #slots: ReadonlyMap<string, Slot>;
   readonly #listeners = new Set<(slot: Slot) => void>();
 
+  readonly #keeper: Keeper;
+
   constructor(options: PoolOptions) {
+    this.#keeper = options.keeper;
     const { keeper, network, maxProcesses, takeoverGraceMs, failed } = options;
     const changed = (slot: Slot): void => {
       for (const listener of this.#listeners) listener(slot);
@@ -34,6 +37,16 @@ export class Pool {
 
   async open(): Promise<void> {
     await Promise.all(this.all().map((slot) => slot.open()));
+    // There were more slots than there are.
+    for (const name of this.#keeper.keptSlots()) {
+      const kept = this.#keeper.takeKept(name);
+      if (kept !== null) await endKept(kept, this.#keeper);
+    }
+  }
+
+  /** To be called when a keeper has died and another one is there. */
+  async renew(): Promise<void> {
+    await Promise.all(this.all().map((slot) => slot.renew()));
   }
 
   all(): readonly Slot[] {
@@ -91,6 +104,11 @@ export class Pool {
   listen(listener: (slot: Slot) => void): { close(): void } {
     this.#listeners.add(listener);
     return { close: () => void this.#listeners.delete(listener) };
+  }
+
+  /** Leaves every lease, with what runs in it, to the next gateway. */
+  leave(): void {
+    for (const { lease } of this.all()) lease?.leave();
   }
 
   /** Ends every lease. */

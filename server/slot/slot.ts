@@ -3,13 +3,14 @@ import { randomBytes } from 'node:crypto';
 import { Fault } from '../../protocol/fault.ts';
 import type { Network, SlotInfo } from '../../protocol/slot.ts';
 import { COLS, ROWS } from '../../protocol/value.ts';
-import type { Keeper, SlotPlace } from '../keeper/keeper.ts';
+import type { FrameLog } from '../keeper/frame-log.ts';
+import type { Keeper, KeptLease, SlotPlace } from '../keeper/keeper.ts';
 import { LiveScreen } from '../screen/live-screen.ts';
 import { Terminal } from '../terminal/terminal.ts';
 import { Workspace } from '../workspace/workspace.ts';
 import { Activity } from './activity.ts';
-import { CommandTable } from './command.ts';
-import { Lease } from './lease.ts';
+import { CommandTable, parsed } from './command.ts';
+import { Lease, type LeaseLife, type LeaseNote, leaseNote } from './lease.ts';
 
 export interface SlotOptions {
   readonly name: string;
@@ -50,14 +51,38 @@ export class Slot {
     this.#options = options;
   }
 
-  /** Makes the slot's place and empties it; free afterwards, or failed with its reason. */
+  /** Goes on with the lease that a gateway before this one has left. Without one: makes the slot's place and empties it; free afterwards, or failed with its reason. */
   async open(): Promise<void> {
+    const { keeper } = this.#options;
+    const kept = keeper.takeKept(this.name);
+    const note = leaseNote.safeParse(parsed(kept?.notes.get('lease')));
+    if (kept !== null && note.success) {
+      this.#adopt(kept, note.data);
+      return;
+    }
     this.#enter('resetting');
     await this.#toFree(async () => {
-      this.#place = await this.#options.keeper.preparePlace(this.name);
+      if (kept !== null) await endKept(kept, keeper);
+      this.#place = await keeper.preparePlace(this.name);
       this.#workspace = this.#newWorkspace(this.#place);
-      await this.#options.keeper.emptyPlace(this.#place);
+      await keeper.emptyPlace(this.#place);
     });
+  }
+
+  /** A new keeper is there, since the one before has died: nothing runs any more. The lease goes on with what is on the disk, and a new recording. */
+  async renew(): Promise<void> {
+    await this.#inTurn(async () => {
+      const { lease } = this;
+      const place = this.#place;
+      if (lease === null || lease.ended || place === null) return;
+      const former = lease.commands;
+      lease.screen.close();
+      await lease.terminal.close();
+      const life = await this.#newLife(lease, place);
+      life.commands.inherit(former);
+      lease.renew(life);
+    });
+    if (this.state === 'failed') await this.open();
   }
 
   /** Leases the slot, which must be free. */
@@ -74,6 +99,7 @@ export class Slot {
       throw error;
     }
     if (this.lease === null) throw new Fault('SHUTTING_DOWN');
+    this.#since = this.lease.since;
     this.#options.changed(this);
     return this.lease;
   }
@@ -179,24 +205,83 @@ export class Slot {
   }
 
   async #newLease(request: LeaseRequest, place: SlotPlace): Promise<Lease> {
-    const { keeper, takeoverGraceMs } = this.#options;
+    return this.#lease(request, await this.#newLife(request, place), null);
+  }
+
+  #lease(request: LeaseRequest, life: LeaseLife, former: LeaseNote | null): Lease {
     const { label, network, graceMs } = request;
-    const cast = newCastId();
-    const changed = () => this.#options.changed(this);
-    const log = await keeper.openLog({ cast, slot: this.name, label, cols: COLS.default, rows: ROWS.default });
-    const activity = new Activity(log, { changed });
-    const screen = new LiveScreen(log, { reply: (data, seq) => terminal.reply(data, seq) });
-    const terminal: Terminal = new Terminal({ keeper, place, network, log, screen, changed });
-    const commands = new CommandTable({
-      log,
-      maxRunning: this.#options.maxProcesses,
-      start: (order, commandNetwork) => keeper.startProcess({ place, network: commandNetwork, order }),
-      changed,
-    });
+    const { keeper, takeoverGraceMs } = this.#options;
     const expire = () =>
       void this.release('expired', true).catch((error: unknown) => this.#options.failed(this, error));
-    const parts = { slot: this.name, cast, label, network, graceMs, takeoverGraceMs, changed, expire };
-    return new Lease({ ...parts, activity, log, screen, terminal, commands });
+    const note = (cast: string, about: LeaseNote | null): void =>
+      keeper.note(cast, 'lease', about && JSON.stringify(about));
+    const changed = () => this.#options.changed(this);
+    return new Lease({
+      slot: this.name,
+      label,
+      network,
+      graceMs,
+      takeoverGraceMs,
+      life,
+      former,
+      note,
+      changed,
+      expire,
+    });
+  }
+
+  async #newLife({ label, network }: Pick<LeaseRequest, 'label' | 'network'>, place: SlotPlace): Promise<LeaseLife> {
+    const spec = { cast: newCastId(), slot: this.name, label, cols: COLS.default, rows: ROWS.default };
+    const log = await this.#options.keeper.openLog(spec, place);
+    return { ...this.#life({ log, network, place, answeredSeq: 0 }), ready: Promise.resolve() };
+  }
+
+  /** What stands on a log: made before its first frame. */
+  #life({ log, network, place, answeredSeq }: LifeParts): Omit<LeaseLife, 'ready'> {
+    const { keeper, maxProcesses } = this.#options;
+    const { cast } = log;
+    const changed = () => this.#options.changed(this);
+    const note = (name: string, text: string | null): void => keeper.note(cast, name, text);
+    const reply = (data: string, seq: number): void => {
+      note('answered', String(seq));
+      terminal.reply(data, seq);
+    };
+    const activity = new Activity(log, { changed });
+    const screen = new LiveScreen(log, { reply, answeredSeq });
+    const terminal: Terminal = new Terminal({ keeper, place, network, log, screen, note, changed });
+    const commands = new CommandTable({
+      maxRunning: maxProcesses,
+      start: (order, { network: commandNetwork, marker }) =>
+        keeper.startProcess({ place, network: commandNetwork, order, marker: { cast, ...marker } }),
+      note,
+      changed,
+    });
+    return { cast, activity, log, screen, terminal, commands };
+  }
+
+  #adopt(kept: KeptLease, note: LeaseNote): void {
+    const { log, notes, place } = kept;
+    this.#place = place;
+    this.#workspace = this.#newWorkspace(place);
+    const life = this.#life({ log, place, network: note.network, answeredSeq: Number(notes.get('answered') ?? 0) });
+    life.commands.adopt(kept.processes, notes);
+    let replayed: (done: Promise<void>) => void = () => undefined;
+    const ready = new Promise<void>((resolve) => {
+      replayed = resolve;
+    });
+    // A recording that can't be read is no reason to lose a lease: what comes from now on is shown.
+    ready.catch((error: unknown) => this.#options.failed(this, error));
+    life.terminal.adopt(
+      kept.terminal,
+      notes,
+      ready.catch(() => undefined),
+    );
+    const { label } = kept.spec;
+    this.lease = this.#lease({ label, ...note }, { ...life, ready: ready.catch(() => undefined) }, note);
+    for (const keyed of [...life.commands.formerKeys(), ...life.terminal.formerKeys()]) this.lease.keys.remember(keyed);
+    this.#enter('leased');
+    this.#since = note.since;
+    replayed(kept.replay(() => life.screen.keepUp()));
   }
 
   /** Does the work in turn; the slot is free after it, or failed with the reason. */
@@ -226,6 +311,21 @@ export class Slot {
     this.#since = Date.now();
     this.#options.changed(this);
   }
+}
+
+interface LifeParts {
+  readonly log: FrameLog;
+  readonly place: SlotPlace;
+  readonly network: Network;
+  readonly answeredSeq: number;
+}
+
+/** What a lease left that had ended, or that no lease can be made of. */
+export async function endKept(kept: KeptLease, keeper: Keeper): Promise<void> {
+  const running = [...kept.processes.values(), ...(kept.terminal === null ? [] : [kept.terminal])];
+  await Promise.all(running.map((one) => one.kill()));
+  await kept.replay(async () => {});
+  await keeper.closeLog(kept.spec.cast);
 }
 
 /** Resets a terminal and forgets what stood above its screen. */

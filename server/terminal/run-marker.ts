@@ -18,6 +18,12 @@ export class RunMarker {
     this.#append(startLabel(id, command));
   }
 
+  /** The marker of its beginning was put by a gateway before this one. */
+  goOn(id: string, elapsedMs: number): void {
+    this.#id = id;
+    this.#startedMs = performance.now() - elapsedMs;
+  }
+
   /** null: it was stopped and has no result. Nothing happens before begin and the second time. */
   end(result: TerminalRunResult | null): void {
     if (this.#id === null) return;

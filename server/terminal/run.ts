@@ -27,6 +27,17 @@ export interface RunOrder {
   readonly newId: () => string;
   /** Called once, when the shell is ready and the command is about to be typed. */
   readonly begins: () => void;
+  /** Called before the line is typed under that name. */
+  readonly types: (id: string) => void;
+}
+
+/** A run whose line was typed by a gateway before this one. */
+export interface TypedRun {
+  readonly id: string;
+  /** How long ago. */
+  readonly elapsedMs: number;
+  readonly timeoutMs: number;
+  readonly maxOutputBytes: number;
 }
 
 /** null when the shell ended before anything was typed. Faults: TERMINAL_BUSY when it reads no command line, CANCELLED when the signal was aborted. */
@@ -34,12 +45,12 @@ export async function run(shell: Shell, order: RunOrder): Promise<TerminalRunRes
   if (!(await ready(shell, order))) return null;
   order.begins();
   // What struck before is not of this command.
-  shell.struck();
+  void shell.struck();
   const begin = { status: shell.status, startedMs: performance.now() };
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     if (attempt > 0) await shell.repair();
     const result = await tryOnce(shell, order, begin);
-    if (result !== null) return limited(result, shell.struck());
+    if (result !== null) return limited(result, await shell.struck());
   }
   throw busy('The shell did not take the command: it reads its input otherwise than at the start.');
 }
@@ -85,8 +96,39 @@ async function tryOnce(shell: Shell, order: RunOrder, begin: RunBegin): Promise<
   const { command, cols, maxOutputBytes } = order;
   await shell.spool.writeRun({ id, command, cols, typed: line.length, status: begin.status });
   const watch = new RunWatch(shell, { id, maxOutputBytes });
+  order.types(id);
+  shell.send(`${line}\r`);
+  return await conclude({ shell, watch, id }, order, begin);
+}
+
+/** Watches a run that was typed by a gateway before this one. Called before the frames of the shell are told anew, which `replayed` awaits. */
+export async function goOn(shell: Shell, typed: TypedRun, replayed: Promise<void>): Promise<TerminalRunResult> {
+  const { id, elapsedMs, timeoutMs, maxOutputBytes } = typed;
+  const watch = new RunWatch(shell, { id, maxOutputBytes });
+  const begin = { status: null, startedMs: performance.now() - elapsedMs };
+  await replayed;
+  const leftMs = timeoutMs === 0 ? 0 : Math.max(1, timeoutMs - elapsedMs);
+  const { signal } = new AbortController();
+  const result = await conclude({ shell, watch, id }, { timeoutMs: leftMs, signal }, begin);
+  if (result === null) {
+    const durationMs = Math.round(performance.now() - begin.startedMs);
+    return { outcome: 'lost', exitCode: null, cwd: shell.cwd, ...watch.output(), durationMs };
+  }
+  return limited(result, await shell.struck());
+}
+
+interface Watched {
+  readonly shell: Shell;
+  readonly watch: RunWatch;
+  readonly id: string;
+}
+
+async function conclude(
+  { shell, watch, id }: Watched,
+  order: Pick<RunOrder, 'timeoutMs' | 'signal'>,
+  begin: RunBegin,
+): Promise<TerminalRunResult | null> {
   try {
-    shell.send(`${line}\r`);
     const end = await first(watch, order);
     const durationMs = Math.round(performance.now() - begin.startedMs);
     if (end === 'refused') {
@@ -114,12 +156,16 @@ async function tryOnce(shell: Shell, order: RunOrder, begin: RunBegin): Promise<
 
 function outcomeOf(end: Exclude<RunEnd, 'refused'>): Pick<TerminalRunResult, 'outcome' | 'exitCode' | 'cwd'> {
   if (!('shell' in end)) return { outcome: 'exited', exitCode: end.status, cwd: end.cwd };
-  const { exitCode } = end.shell;
+  const { exitCode, lost } = end.shell;
+  if (lost) return { outcome: 'lost', exitCode: null, cwd: null };
   return { outcome: exitCode === null ? 'signaled' : 'exited', exitCode, cwd: null };
 }
 
 /** What comes first: the end of the run, the end of its time, or that nobody wants it any more. Its time begins when the shell has taken it. */
-async function first(watch: RunWatch, order: RunOrder): Promise<RunEnd | 'timedOut' | 'aborted'> {
+async function first(
+  watch: RunWatch,
+  order: Pick<RunOrder, 'timeoutMs' | 'signal'>,
+): Promise<RunEnd | 'timedOut' | 'aborted'> {
   const { signal, timeoutMs } = order;
   const settled = new AbortController();
   const timedOut = watch.started.then(async () => {

@@ -49,6 +49,8 @@ export type ShellEvent =
   | { readonly kind: 'end'; readonly end: TerminalEnd };
 
 export interface ShellOptions {
+  /** What makes its marks ours. */
+  readonly nonce: string;
   readonly keeper: Keeper;
   readonly place: SlotPlace;
   readonly network: Network;
@@ -110,9 +112,20 @@ export class Shell {
     }
   }
 
+  /** Goes on with a shell that a gateway before this one has started, before the first frame of its log is told anew. */
+  static adopt(options: ShellOptions, kept: KeptTerminal): Shell {
+    const shell = new Shell(options);
+    shell.#use(kept);
+    return shell;
+  }
+
+  /** For the next shell. */
+  static newNonce(): string {
+    return randomBytes(NONCE_BYTES).toString('hex');
+  }
+
   private constructor(options: ShellOptions) {
-    const { place, keeper, log, screen } = options;
-    const nonce = randomBytes(NONCE_BYTES).toString('hex');
+    const { place, keeper, log, screen, nonce } = options;
     this.spool = new Spool(place.spool);
     this.directory = keeper.sandboxed ? SPOOL_DIRECTORY : place.spool;
     this.#rc = rcText({ nonce, directory: this.directory });
@@ -124,7 +137,7 @@ export class Shell {
   }
 
   /** What the user types. Fault TERMINAL_BUSY when too much waits to be read. */
-  type(data: string): void {
+  async type(data: string): Promise<void> {
     if (data === '') return;
     const enters = /[\r\n\x03]/.test(data);
     this.#typedInto = true;
@@ -133,16 +146,12 @@ export class Shell {
       this.#entered ||= enters;
       this.#halfTyped = true;
     }
-    if (this.end === null) this.#kept?.write(data);
+    if (this.end === null) await this.#kept?.write(data);
   }
 
-  /** Bytes that are no typing: replies to terminal queries, our own keys. Dropped when the terminal takes no input any more. */
+  /** Bytes that are no typing: our own keys and lines. Dropped when the terminal takes no input any more. */
   send(data: string): void {
-    try {
-      if (this.end === null) this.#kept?.write(data);
-    } catch (error) {
-      if (!(error instanceof Fault)) throw error;
-    }
+    if (this.end === null) void this.#kept?.write(data).catch(() => undefined);
   }
 
   /**
@@ -150,15 +159,17 @@ export class Shell {
    * gone: the shell would take the answer for typing.
    */
   answer(data: string, seq: number): void {
-    if (this.end !== null || seq < this.#turnSeq || (this.state !== 'busy' && this.foreground() !== 'job')) return;
+    if (
+      this.end !== null ||
+      this.#log.replaying ||
+      seq < this.#turnSeq ||
+      (this.state !== 'busy' && this.foreground() !== 'job')
+    )
+      return;
     if (!this.#mayAnswer()) return;
     // Whether it is read, or will stand on the next command line, can't be told.
     this.#typedAhead = true;
-    try {
-      this.#kept?.answer(data);
-    } catch (error) {
-      if (!(error instanceof Fault)) throw error;
-    }
+    this.#kept?.answer(data);
   }
 
   /** C-c: the command, or the text on the command line, is given up; the shell is at its prompt only after it has shown a new one. */
@@ -181,8 +192,8 @@ export class Shell {
   }
 
   /** The limit that struck in the terminal since the last call of it, if one did. */
-  struck(): Limit | undefined {
-    return this.#kept?.struck();
+  async struck(): Promise<Limit | undefined> {
+    return await this.#kept?.struck();
   }
 
   /** Ends the shell and all that runs in it; resolves when it is dead. */
@@ -262,8 +273,7 @@ export class Shell {
     const argv = ['bash', '--noprofile', '--rcfile', `${this.directory}/rc`, '-i'];
     await this.spool.writeRc(this.#rc);
     try {
-      this.#kept = await keeper.startTerminal({ place, network, cast: log.cast, cols, rows, env, argv });
-      void this.#kept.ended.then((end) => this.#ended(end));
+      this.#use(await keeper.startTerminal({ place, network, cast: log.cast, cols, rows, env, argv }));
       if (await this.until(() => this.atPrompt, { timeoutMs: FIRST_PROMPT_MS })) return;
     } finally {
       await this.spool.removeRc();
@@ -271,6 +281,16 @@ export class Shell {
     const why =
       this.end === null ? 'showed no prompt in time' : `ended at once with ${this.end.exitCode ?? 'a signal'}`;
     throw new Fault('SANDBOX_UNAVAILABLE', `The terminal's shell ${why}. See slotcast doctor.`);
+  }
+
+  #use(kept: KeptTerminal): void {
+    this.#kept = kept;
+    void kept.ended.then((end) => this.#ended(end));
+  }
+
+  /** Every frame so far has been told anew: from here on the kernel says who has the terminal. */
+  catchUp(): void {
+    if (this.state === 'prompt' && this.foreground() === 'job') this.state = 'busy';
   }
 
   #read(): void {
@@ -303,14 +323,17 @@ export class Shell {
   }
 
   #text(text: string): void {
-    if (this.state !== 'busy' && this.#typedAhead) this.#halfTyped = true;
-    if (this.state === 'busy' && text.includes(READS_LINE)) this.#expectMark();
+    // What follows a prompt in an old frame was typed there.
+    if (this.state !== 'busy' && (this.#typedAhead || this.#log.replaying)) this.#halfTyped = true;
+    if (this.state === 'busy' && !this.#log.replaying && text.includes(READS_LINE)) this.#expectMark();
     this.#emit({ kind: 'text', text });
   }
 
   /** The shell tells the end of a command when it has the terminal again; what is said before may be the program's, which can find the nonce out. */
   #mark(mark: Mark): void {
-    const believed = mark.kind !== 'finished' || !this.commandOpen || this.#typedInto || this.foreground() !== 'job';
+    // Who had the terminal when an old frame came nobody knows any more.
+    const isSure = this.#log.replaying || !this.commandOpen || this.#typedInto || this.foreground() !== 'job';
+    const believed = mark.kind !== 'finished' || isSure;
     if (mark.kind === 'finished') this.#doubted = believed ? null : mark;
     if (!believed) return;
     const doubted = this.#doubted;

@@ -7,11 +7,12 @@ import { dependsOnMode, keyBytes } from '../../protocol/key.ts';
 import type { Network, SlotInfo } from '../../protocol/slot.ts';
 import type { TerminalRunResult } from '../../protocol/terminal.ts';
 import type { FrameLog } from '../keeper/frame-log.ts';
-import type { Keeper, SlotPlace } from '../keeper/keeper.ts';
+import type { Keeper, KeptTerminal, Notes, SlotPlace } from '../keeper/keeper.ts';
 import type { LiveScreen } from '../screen/live-screen.ts';
-import { run } from './run.ts';
+import { goOn, run } from './run.ts';
 import { RunMarker } from './run-marker.ts';
 import { Shell } from './shell.ts';
+import { type KeyedRun, type NoteKeeper, type RunNote, TerminalNotes } from './terminal-note.ts';
 import { Turn } from './turn.ts';
 import { wait } from './wait.ts';
 
@@ -24,6 +25,8 @@ export interface TerminalOptions {
   readonly network: Network;
   readonly log: FrameLog;
   readonly screen: LiveScreen;
+  /** Keeps what the next gateway has to know; without it none comes. */
+  readonly note?: NoteKeeper;
   /** Told when info() or running have changed. */
   readonly changed?: () => void;
 }
@@ -71,11 +74,44 @@ export class Terminal {
   #patterns = 0;
   #waits = 0;
 
+  readonly #notes: TerminalNotes;
+  /** Results of runs that were asked for under a gateway before this one, by key. */
+  readonly #former = new Map<string, { readonly print: string; readonly result: Promise<TerminalRunResult> }>();
+
   constructor(options: TerminalOptions) {
     this.#options = options;
+    this.#notes = new TerminalNotes(options.note ?? (() => undefined));
     this.#network = options.network;
     this.#size = { cols: options.log.cols, rows: options.log.rows };
     this.#wantedSize = this.#size;
+  }
+
+  /** Goes on with what a gateway before this one has left, before the first frame of the log is told anew; `replayed` resolves after the last. */
+  adopt(kept: KeptTerminal | null, notes: Notes, replayed: Promise<void>): void {
+    const { shell, run: last, results } = this.#notes.former(notes);
+    for (const [key, { print, result }] of results) this.#former.set(key, { print, result: Promise.resolve(result) });
+    this.#runs = last?.number ?? 0;
+    if (shell !== null) {
+      this.#shells = shell.shells;
+      this.#env = shell.env;
+      this.#network = shell.network;
+    }
+    const adopted = shell && kept && Shell.adopt({ ...this.#shellOptions(), nonce: shell.nonce }, kept);
+    if (adopted !== null) this.#use(adopted);
+    const { log } = this.#options;
+    this.#held = replayed.then(() => {
+      adopted?.catchUp();
+      this.#size = { cols: log.cols, rows: log.rows };
+      this.#wantedSize = this.#size;
+      this.#held = null;
+      this.#changed();
+    });
+    if (adopted !== null && last !== null) this.#goOn(adopted, last, this.#held);
+  }
+
+  /** The keyed runs of a gateway before this one. */
+  formerKeys(): KeyedRun[] {
+    return [...this.#former].map(([key, { print }]) => ({ key, print }));
   }
 
   /** For the list of slots; null when there is no shell. */
@@ -96,17 +132,25 @@ export class Terminal {
   }
 
   /** Runs a script to its end, after those that were asked for before. Faults TERMINAL_BUSY, CANCELLED, SANDBOX_UNAVAILABLE. */
-  async run(call: Call<'terminal.run'>, signal: AbortSignal): Promise<TerminalRunResult> {
+  async run(
+    call: Call<'terminal.run'>,
+    signal: AbortSignal,
+    keyed: KeyedRun | null = null,
+  ): Promise<TerminalRunResult> {
+    const former = keyed === null ? undefined : this.#former.get(keyed.key);
+    if (former !== undefined && former.print === keyed?.print) return await former.result;
     const release = await this.#turn.take(signal);
     try {
-      return await this.#run(call, signal);
+      const result = await this.#run(call, { signal, keyed });
+      if (keyed !== null) this.#notes.result(keyed, result);
+      return result;
     } finally {
       release();
     }
   }
 
   async write(data: string): Promise<void> {
-    await this.#typed(async (shell) => shell.type(data));
+    await this.#typed(async (shell) => () => shell.type(data));
   }
 
   /** Keys in tmux notation. */
@@ -114,7 +158,7 @@ export class Terminal {
     await this.#typed(async (shell) => {
       const asks = keys.some(dependsOnMode);
       const mode = asks ? await this.#options.screen.modes() : { applicationCursor: false };
-      shell.type(keys.map((key) => keyBytes(key, mode)).join(''));
+      return () => shell.type(keys.map((key) => keyBytes(key, mode)).join(''));
     });
   }
 
@@ -191,16 +235,30 @@ export class Terminal {
     await this.stop();
   }
 
-  async #run(call: Call<'terminal.run'>, signal: AbortSignal): Promise<TerminalRunResult> {
+  async #run(
+    call: Call<'terminal.run'>,
+    { signal, keyed }: { readonly signal: AbortSignal; readonly keyed: KeyedRun | null },
+  ): Promise<TerminalRunResult> {
     const { command, timeoutMs, maxOutputBytes } = call;
-    const marker = new RunMarker(this.#options.log);
+    const { log } = this.#options;
+    const marker = new RunMarker(log);
     const begins = (): void => {
       marker.begin(`r${++this.#runs}`, command);
-      this.running = command.slice(0, SHOWN_CHARS);
-      this.#changed();
+      this.#begun(command);
+    };
+    const types = (id: string): void => {
+      const open = {
+        id,
+        command: command.slice(0, SHOWN_CHARS),
+        typedMs: log.timeMs(),
+        timeoutMs,
+        maxOutputBytes,
+        keyed,
+      };
+      this.#notes.run({ number: this.#runs, open });
     };
     const newId = () => randomBytes(ID_BYTES).toString('hex');
-    const order = { command, timeoutMs, maxOutputBytes, signal, newId, begins };
+    const order = { command, timeoutMs, maxOutputBytes, signal, newId, begins, types };
     try {
       for (;;) {
         const result = await run(await this.#ready(), { ...order, cols: this.#size.cols });
@@ -210,18 +268,63 @@ export class Terminal {
       }
     } finally {
       marker.end(null);
-      if (this.running !== null) {
-        this.running = null;
-        this.#changed();
-      }
+      this.#runEnded();
     }
   }
 
-  /** Types in the order of the calls, also when one of them has to ask for something first. */
-  async #typed(act: (shell: Shell) => Promise<void>): Promise<void> {
-    const turn = this.#input.then(async () => act(await this.#ready()));
-    this.#input = turn.catch(() => undefined);
-    await turn;
+  /** A run that was typed by a gateway before this one: its turn, its marker and its result are those of any other. */
+  #goOn(shell: Shell, { number, open }: RunNote, replayed: Promise<unknown>): void {
+    if (open === null) return;
+    const { log } = this.#options;
+    const { command, typedMs, keyed, ...typed } = open;
+    const elapsedMs = Math.max(0, log.timeMs() - typedMs);
+    const marker = new RunMarker(log);
+    marker.goOn(`r${number}`, elapsedMs);
+    this.#begun(command);
+    const turn = this.#turn.take(new AbortController().signal);
+    const result = goOn(
+      shell,
+      { ...typed, elapsedMs },
+      replayed.then(() => undefined),
+    );
+    if (keyed !== null) this.#former.set(keyed.key, { print: keyed.print, result });
+    const end = async (): Promise<void> => {
+      const release = await turn;
+      try {
+        marker.end(await result);
+        if (keyed !== null) this.#notes.result(keyed, await result);
+      } finally {
+        marker.end(null);
+        this.#runEnded();
+        release();
+      }
+    };
+    end().catch(() => undefined);
+  }
+
+  #begun(command: string): void {
+    this.running = command.slice(0, SHOWN_CHARS);
+    this.#changed();
+  }
+
+  #runEnded(): void {
+    if (this.running === null) return;
+    this.running = null;
+    this.#notes.run({ number: this.#runs, open: null });
+    this.#changed();
+  }
+
+  /** Types in the order of the calls, also when one of them has to ask for something first; who types next does not wait until it is read. */
+  async #typed(prepare: (shell: Shell) => Promise<() => Promise<void>>): Promise<void> {
+    const turn = this.#input.then(async () => {
+      const type = await prepare(await this.#ready());
+      return { typed: type() };
+    });
+    this.#input = turn.then(
+      () => undefined,
+      () => undefined,
+    );
+    await (await turn).typed;
   }
 
   /** The shell, at its first prompt at least. */
@@ -236,10 +339,22 @@ export class Terminal {
   }
 
   async #start(): Promise<Shell> {
-    const { keeper, place, log, screen } = this.#options;
-    const network = this.#network;
+    const { log, screen } = this.#options;
     if (this.#shells++ > 0) log.append('o', screen.alternateScreen ? LEAVE_SCREEN + SOFT_RESET : SOFT_RESET);
-    const shell = await Shell.start({ keeper, place, network, log, screen, ...this.#size, env: this.#env });
+    const nonce = Shell.newNonce();
+    this.#notes.shell({ nonce, env: this.#env, network: this.#network, shells: this.#shells });
+    const shell = await Shell.start({ ...this.#shellOptions(), nonce });
+    this.#use(shell);
+    return shell;
+  }
+
+  #shellOptions() {
+    const { keeper, place, log, screen } = this.#options;
+    return { keeper, place, network: this.#network, log, screen, ...this.#size, env: this.#env };
+  }
+
+  #use(shell: Shell): void {
+    const { screen } = this.#options;
     this.#shell = shell;
     this.#title = screen.title;
     shell.listen((event) => {
@@ -251,7 +366,6 @@ export class Terminal {
     });
     if (shell.end !== null) this.#ended(shell);
     this.#changed();
-    return shell;
   }
 
   #ended(shell: Shell): void {

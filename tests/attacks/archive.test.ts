@@ -245,7 +245,7 @@ describe('C', () => {
       // Incompressible bytes end at the limit of the archive itself.
       await sh('rm -f s*; head -c 20000000 /dev/urandom >random');
       await expect(slot.artifact.archive({ maxBytes: 1_000_000 })).rejects.toThrow('larger than 1000000 bytes');
-      expect(openIn(gateway, slot.name)).toEqual([]);
+      await expect.poll(() => openIn(gateway, slot.name), { timeout: 10_000 }).toEqual([]);
     });
   });
 

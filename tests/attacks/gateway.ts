@@ -16,6 +16,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll } from 'vitest';
 import { type Client, connect, type Slot } from '../../client/index.ts';
+import { endKeeper } from '../support/keeper.ts';
 import type { User } from './catalogue.ts';
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -119,6 +120,7 @@ export async function target(as: User, options: TargetOptions = {}): Promise<Tar
     close: async () => {
       await Promise.all(clients.splice(0).map((each) => each.close()));
       await signal('SIGTERM');
+      await endKeeper(dataDir);
       remove();
     },
   };
@@ -149,7 +151,7 @@ async function started(start: Start): Promise<{ child: ChildProcess; url: string
   const canary = join(dataDir, 'canary');
   writeFileSync(canary, CANARY);
   const descriptor = openSync(canary, 'r');
-  const serve = ['serve', '--port', '0', '--data-dir', dataDir, '--slots', '4', ...flags];
+  const serve = ['serve', '--port', '0', '--data-dir', dataDir, '--slots', '4', '--drain-ms', '0', ...flags];
   const [file = '', ...args] = [
     ...through.map((word) => word.replaceAll('$DATA', dataDir)),
     ...(isOther ? dropTo(USER_ID) : []),

@@ -72,8 +72,8 @@ test('an agent fixes a repository while two people watch and one of them reconne
     expect(await run('./test.sh')).toMatchObject({ exitCode: 1, output: '1 failed\n' });
 
     await until('the second viewer', () => secondSees.text().includes('1 failed'));
-    const since = secondSees.numbers.at(-1) ?? 0;
     await second.close();
+    const since = secondSees.numbers.at(-1) ?? 0;
 
     await agent.call('terminal.keys', { keys: ['vim -u NONE -N add.sh', 'Enter'] });
     await agent.call('terminal.wait', { text: '$1 - $2', timeoutMs: 10_000 });

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { connect } from '../../client/index.ts';
+import { endKeeper } from '../support/keeper.ts';
 
 const program = new URL('../../dist/cli/main.js', import.meta.url).pathname;
 let dataDir: string;
@@ -16,6 +17,7 @@ beforeEach(() => {
 });
 afterEach(async () => {
   await Promise.all(children.splice(0).map((child) => end(child, 'SIGKILL')));
+  await endKeeper(dataDir);
   rmSync(dataDir, { recursive: true, force: true });
 });
 

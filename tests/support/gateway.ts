@@ -24,7 +24,19 @@ export interface TestGateway {
 
 export async function startGateway(...flags: string[]): Promise<TestGateway> {
   const dataDir = await mkdtemp(join(tmpdir(), 'slotcast-e2e-'));
-  const argv = ['--port', '0', '--data-dir', dataDir, '--slots', '4', '--log-level', 'error', ...flags];
+  const argv = [
+    '--port',
+    '0',
+    '--data-dir',
+    dataDir,
+    '--slots',
+    '4',
+    '--log-level',
+    'error',
+    '--drain-ms',
+    '0',
+    ...flags,
+  ];
   const open = () => Gateway.open(readConfig({ argv, env: {}, isRoot: process.getuid?.() === 0 }));
   let gateway = await open();
   const clients: Client[] = [];

@@ -57,13 +57,11 @@ function isWorker(pid: number): boolean {
 }
 
 function mentions(pid: number, directory: string): boolean {
-  // What a test has mounted stands in the table of every process that shares ours.
-  const names = isSandboxed(pid) ? ['environ', 'cmdline', 'mountinfo'] : ['environ', 'cmdline'];
+  // A file system that a test mounts stands in the table of every process of this machine, unless that has mounts of its own, as a sandbox has.
+  const names = mountsOf(pid) === mountsOf(process.pid) ? ['environ', 'cmdline'] : ['environ', 'cmdline', 'mountinfo'];
   const files = names.map((name) => `/proc/${pid}/${name}`);
-  return files.some((file) => read(file).includes(directory)) || link(`/proc/${pid}/cwd`).startsWith(directory);
+  return files.some((file) => read(file).includes(directory)) || workingDirectory(pid).startsWith(directory);
 }
-
-const isSandboxed = (pid: number): boolean => link(`/proc/${pid}/ns/mnt`) !== link('/proc/self/ns/mnt');
 
 /** Empty for what is gone or another user's. */
 function read(file: string): string {
@@ -74,8 +72,11 @@ function read(file: string): string {
   }
 }
 
-/** Empty for what is gone or another user's. */
-function link(file: string): string {
+const mountsOf = (pid: number): string => linkOf(`/proc/${pid}/ns/mnt`);
+const workingDirectory = (pid: number): string => linkOf(`/proc/${pid}/cwd`);
+
+/** Empty as above. */
+function linkOf(file: string): string {
   try {
     return readlinkSync(file);
   } catch {

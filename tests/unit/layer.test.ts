@@ -27,7 +27,9 @@ const may: Readonly<Record<string, readonly string[]>> = {
   'server/rpc': edges,
   'server/http': edges,
   'server/config.ts': ['protocol', 'server/keeper'],
-  'server/claim.ts': ['protocol'],
+  'server/claim.ts': ['protocol', 'server/keeper'],
+  'server/replace.ts': ['server/claim.ts'],
+  'server/drain.ts': ['server/slot'],
   'server/version.ts': [],
   'server/gateway.ts': [
     ...edges,
@@ -35,9 +37,17 @@ const may: Readonly<Record<string, readonly string[]>> = {
     'server/http',
     'server/config.ts',
     'server/claim.ts',
+    'server/drain.ts',
     'server/version.ts',
   ],
-  'server/main.ts': ['protocol', 'server/keeper', 'server/config.ts', 'server/claim.ts', 'server/gateway.ts'],
+  'server/main.ts': [
+    'protocol',
+    'server/keeper',
+    'server/config.ts',
+    'server/claim.ts',
+    'server/replace.ts',
+    'server/gateway.ts',
+  ],
 };
 
 /** What runs in browsers too, or has to stay small enough to: the packages that it may use. */

@@ -16,6 +16,7 @@ export interface BashOrder {
   readonly requireSandbox: boolean;
   /** null: as long as it takes. */
   readonly timeout: Seconds | null;
+  readonly key: string | undefined;
 }
 
 /** 0 would be none; what is sooner than a millisecond is one. */
@@ -23,13 +24,14 @@ export const timeoutMsOf = (timeout: Seconds | null): number =>
   timeout === null ? 0 : Math.min(MAX_TIMEOUT_MS, Math.max(1, Math.round(timeout.value * 1000)));
 
 export async function bash(slot: HttpSlot, order: BashOrder): Promise<ToolResult> {
-  const { command, allowNetwork, requireSandbox, timeout } = order;
+  const { command, allowNetwork, requireSandbox, timeout, key } = order;
   if (typeof command !== 'string' || command === '') return failed('Missing command');
   if (requireSandbox && !(await isSandboxed(slot))) return failed(NO_SANDBOX);
   const ended = await slot.call('exec.run', {
     command,
     timeoutMs: timeoutMsOf(timeout),
     maxOutputBytes: KEPT_BYTES,
+    ...(key === undefined ? {} : { key }),
     ...(allowNetwork ? {} : { network: 'none' }),
   });
   const output = joined(ended.stdout, ended.stderr);
@@ -38,7 +40,7 @@ export async function bash(slot: HttpSlot, order: BashOrder): Promise<ToolResult
 }
 
 export async function bashStateful(slot: HttpSlot, order: BashOrder): Promise<ToolResult> {
-  const { command, allowNetwork, requireSandbox, timeout } = order;
+  const { command, allowNetwork, requireSandbox, timeout, key } = order;
   if (typeof command !== 'string' || command.trim() === '') return failed('Missing command', { stateful: true });
   const sandboxed = await isSandboxed(slot);
   if (requireSandbox && !sandboxed) return failed(NO_SANDBOX, { stateful: true });
@@ -48,6 +50,7 @@ export async function bashStateful(slot: HttpSlot, order: BashOrder): Promise<To
     command,
     timeoutMs: timeoutMsOf(timeout),
     maxOutputBytes: KEPT_BYTES,
+    ...(key === undefined ? {} : { key }),
   });
   const metadata = { stateful: true, sandboxed, network_isolated: sandboxed && started.network === 'none' };
   return ending({ ended: { ...ended, signal: null }, output: joined(ended.output, ''), timeout, metadata });

@@ -22,19 +22,22 @@ interface Order {
   readonly args: Readonly<Record<string, unknown>>;
   readonly timeout: Seconds | null;
   readonly library: Library;
+  /** For the call that does the work: it is done once, whoever asks again. */
+  readonly key: string | undefined;
 }
 
 const tools: Readonly<Record<string, (order: Order) => Promise<ToolResult>>> = {
-  bash: ({ slot, args, timeout }) => bash(slot, bashOrder(args, timeout, 'require_sandbox')),
-  bash_stateful: ({ slot, args, timeout }) => bashStateful(slot, bashOrder(args, timeout, 'require_stateful_sandbox')),
+  bash: (order) => bash(order.slot, bashOrder(order, 'require_sandbox')),
+  bash_stateful: (order) => bashStateful(order.slot, bashOrder(order, 'require_stateful_sandbox')),
   read_file: ({ slot, args }) => readFile(slot, args['path']),
   write_file: ({ slot, args }) => writeFile(slot, args['path'], args['content']),
   tmux: ({ slot, args, timeout, library }) => tmux(slot, { args, timeout, library }),
 };
 
-function bashOrder(args: Order['args'], timeout: Seconds | null, required: string) {
+function bashOrder({ args, timeout, key }: Order, required: string) {
   const { command } = args;
-  return { command, allowNetwork: args['allow_network'] !== false, requireSandbox: args[required] === true, timeout };
+  const allowNetwork = args['allow_network'] !== false;
+  return { command, allowNetwork, requireSandbox: args[required] === true, timeout, key };
 }
 
 /** `given` has LosslessNumber for numbers. Throws ApiError for what is no order at all. */
@@ -56,7 +59,8 @@ export async function execute(parts: ExecuteParts, given: unknown, scope: Scope)
     const limit = timeoutOf(timeout);
     if (limit === undefined) return answer(failed('timeout must be a number of seconds or null'));
     const order = { slot, tool: tool as string, args, timeout: limit, library: parts.library };
-    return answer(await slot.once({ id: executionId, order: plain([tool, args, timeout]) }, () => run(order)));
+    const execution = { id: executionId, order: plain([tool, args, timeout]) };
+    return answer(await slot.once(execution, (key) => run({ ...order, key })));
   } catch (error) {
     // A fault says what happened and what to do; it is a failed tool here, not a failed request.
     if (error instanceof Fault && error.fault !== 'INTERNAL') return answer(failed(error.message));

@@ -47,7 +47,7 @@ export class HttpSlot {
   /** Whether it works for this API or for somebody else. */
   get busy(): boolean {
     const { state } = this.#options.pool.get(this.name);
-    return this.#running.size > 0 || (state !== 'free' && !this.#holds());
+    return this.#running.size > 0 || (state !== 'free' && !this.#holds() && this.#formerSecret() === null);
   }
 
   /** The execution that began last among those that run; null when none does, or it has no name. */
@@ -65,8 +65,11 @@ export class HttpSlot {
     return (await this.#dispatch(method, params, peer)) as Result<M>;
   }
 
-  /** Runs it once: the same one sent again joins it, and gets its result when it has ended. A fault is no result. */
-  async once(execution: Execution, work: () => Promise<ToolResult>): Promise<ToolResult> {
+  /**
+   * Runs it once: the same one sent again joins it, and gets its result when it has ended. A fault is no result. `work` gets the key for what it
+   * calls, which holds under the next gateway too.
+   */
+  async once(execution: Execution, work: (key: string | undefined) => Promise<ToolResult>): Promise<ToolResult> {
     const { id, order } = execution;
     const { signal } = new AbortController();
     // A client may give one name to different orders; those are different executions.
@@ -79,7 +82,7 @@ export class HttpSlot {
     return await this.#executions.once({ key, method: 'execute', params: {}, signal }, async () => {
       this.#running.add(execution);
       try {
-        return await work();
+        return await work(key);
       } finally {
         this.#running.delete(execution);
       }
@@ -90,6 +93,7 @@ export class HttpSlot {
   async reset(): Promise<void> {
     await this.#binding?.catch(() => undefined);
     const slot = this.#options.pool.get(this.name);
+    if (slot.lease !== null && !this.#holds() && this.#formerSecret() !== null) await this.#bound();
     if (slot.lease !== null && !this.#holds()) throw drivenElsewhere(this.name);
     const peer = this.#peer ?? new HttpPeer(this.name);
     this.#peer = null;
@@ -114,10 +118,10 @@ export class HttpSlot {
   }
 
   async #bind(): Promise<HttpPeer> {
-    const former = this.#peer?.lease ?? null;
-    const goesOn = former !== null && !former.ended && this.#resume !== null;
+    const secret = this.#formerSecret();
+    const goesOn = secret !== null;
     const peer = new HttpPeer(this.name);
-    const order = goesOn ? { resume: this.#resume } : { slot: this.name, label: LABEL, graceMs: GRACE_MS };
+    const order = goesOn ? { resume: secret } : { slot: this.name, label: LABEL, graceMs: GRACE_MS };
     const { resume } = (await this.#dispatch('slot.acquire', order, peer).catch((error: unknown) => {
       throw error instanceof Fault && error.fault === 'SLOT_BUSY' ? drivenElsewhere(this.name) : error;
     })) as Result<'slot.acquire'>;
@@ -125,6 +129,15 @@ export class HttpSlot {
     this.#peer = peer;
     this.#resume = resume;
     return peer;
+  }
+
+  /** Of the lease that it has, or that a gateway before this one had for this API; null when there is none. */
+  #formerSecret(): string | null {
+    const former = this.#peer?.lease ?? null;
+    if (former !== null) return former.ended ? null : this.#resume;
+    const { lease } = this.#options.pool.get(this.name);
+    const isLeft = lease !== null && !lease.ended && lease.holder === null && lease.ownerResume === null;
+    return isLeft && lease.label === LABEL && lease.graceMs === GRACE_MS ? lease.resume : null;
   }
 
   /** Nobody's end is awaited: a client that is cut off comes again for the result. */

@@ -17,6 +17,7 @@ interface Leased {
   ended: boolean;
   readonly log: FrameLog;
   readonly screen: LiveScreen;
+  readonly ready: Promise<void>;
 }
 
 /** One slot that tests lease and end by hand, on a real log and screen. */
@@ -53,7 +54,8 @@ class Stage implements LiveSlot {
       now: () => performance.now(),
       ringBytes: 512 * 1024,
     });
-    this.lease = { ended: false, log, screen: new LiveScreen(log, { reply: () => {} }) };
+    const screen = new LiveScreen(log, { reply: () => {} });
+    this.lease = { ended: false, log, screen, ready: Promise.resolve() };
     for (const listener of [...this.#listeners]) listener();
     return log;
   }

@@ -20,13 +20,13 @@ test('frames are numbered from 1 and have whole milliseconds that never go back'
   nowMs += 10.3;
   log.append('o', 'b');
   nowMs -= 5;
-  const last = log.append('m', 'c');
+  log.append('m', 'c');
   expect(log.read(0, 1000)).toEqual([
     { seq: 1, timeMs: 0, code: 'o', data: 'a' },
     { seq: 2, timeMs: 10, code: 'o', data: 'b' },
     { seq: 3, timeMs: 10, code: 'm', data: 'c' },
   ]);
-  expect(last.seq).toBe(log.lastSeq);
+  expect(log.lastSeq).toBe(3);
 });
 
 test('a log that goes on counts from where it was', () => {
@@ -34,8 +34,8 @@ test('a log that goes on counts from where it was', () => {
   const log = open({ lastSeq: 41, lastTimeMs: 9000, now: () => nowMs });
   expect(log.firstSeq).toBe(42);
   nowMs += 5;
-  expect(log.append('o', 'x')).toMatchObject({ seq: 42, timeMs: 9005 });
-  expect(seqs(log.read(41, 1000))).toEqual([42]);
+  log.append('o', 'x');
+  expect(log.read(41, 1000)).toMatchObject([{ seq: 42, timeMs: 9005 }]);
   expect(seqs(log.read(10, 1000))).toEqual({ from: 11, to: 41 });
 });
 

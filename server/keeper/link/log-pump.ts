@@ -1,0 +1,62 @@
+// Sends the frames of one log as they come, as long as the other side takes them. It waits for nobody: what fell out of the ring meanwhile is
+// only in the recording, and the other side is told to look there.
+import type { FrameLog } from '../frame-log.ts';
+import type { Channel } from './channel.ts';
+import type { News } from './contract.ts';
+
+/** Not taken yet at which the pump rests: a few milliseconds of a flood, so that the memory of a keeper stays small. */
+const REST_BYTES = 1024 * 1024;
+/** Frames of one message. */
+const READ_BYTES = 256 * 1024;
+
+export class LogPump {
+  readonly #log: FrameLog;
+  readonly #channel: Channel;
+  readonly #subscription: { close(): void };
+  /** Number of the last frame that was sent; null while the other side reads the recording. */
+  #seq: number | null = null;
+  /** Called when the other side has been told of the end of the log. */
+  readonly #ended: () => void;
+
+  constructor(parts: { readonly log: FrameLog; readonly channel: Channel; readonly ended: () => void }) {
+    this.#log = parts.log;
+    this.#channel = parts.channel;
+    this.#ended = parts.ended;
+    this.#subscription = this.#log.listen(() => this.pump());
+  }
+
+  /** Sends what comes after this frame; with a gap when some of it is gone. */
+  start(after: number): void {
+    this.#seq = Math.max(after, this.#log.firstSeq - 1);
+    this.pump();
+  }
+
+  /** Sends what there is, while it is taken. */
+  pump(): void {
+    while (this.#seq !== null && this.#seq < this.#log.lastSeq && this.#channel.waiting < REST_BYTES) {
+      const frames = this.#log.read(this.#seq, READ_BYTES);
+      if ('from' in frames) {
+        this.#seq = null;
+        this.#tell('behind', { cast: this.#log.cast });
+        return;
+      }
+      const seq = frames[0]?.seq ?? 0;
+      this.#seq = frames.at(-1)?.seq ?? this.#seq;
+      const wire = frames.map(({ timeMs, code, data }) => [timeMs, code, data] as const);
+      this.#tell('frames', { cast: this.#log.cast, seq, frames: wire });
+    }
+    if (!this.#log.closed || this.#seq !== this.#log.lastSeq) return;
+    this.#tell('logClosed', { cast: this.#log.cast });
+    this.close();
+    this.#ended();
+  }
+
+  close(): void {
+    this.#subscription.close();
+    this.#seq = null;
+  }
+
+  #tell<N extends keyof News>(name: N, params: News[N]): void {
+    this.#channel.tell(name, params);
+  }
+}

@@ -1,0 +1,54 @@
+// Sends what one command prints to who asked for it, never more than he has room for: then the command's pipe fills up.
+import type { KeptProcess, StreamName, Subscription } from '../keeper.ts';
+import type { Channel } from './channel.ts';
+import type { News } from './contract.ts';
+
+/** Sent and not used up yet, of each stream: enough for a fast reader, and little when a hundred of them are slow. */
+const WINDOW_BYTES = 256 * 1024;
+
+interface Window {
+  bytes: number;
+  open: (() => void) | null;
+}
+
+export class OutputPump {
+  readonly #windows: Readonly<Record<StreamName, Window>> = {
+    stdout: { bytes: 0, open: null },
+    stderr: { bytes: 0, open: null },
+  };
+  readonly #subscription: Subscription;
+
+  constructor(parts: {
+    readonly process: KeptProcess;
+    readonly channel: Channel;
+    /** The name under which it is sent. */
+    readonly as: number;
+    readonly from: Readonly<Record<StreamName, number>>;
+  }) {
+    const { process, channel, as, from } = parts;
+    const chunk = (stream: StreamName, data: Buffer, offset: number): Promise<void> | void => {
+      const news: News['chunk'] = { as, stream, data, offset };
+      channel.tell('chunk', news);
+      const window = this.#windows[stream];
+      window.bytes += data.length;
+      if (window.bytes < WINDOW_BYTES) return;
+      return new Promise((resolve) => {
+        window.open = resolve;
+      });
+    };
+    this.#subscription = process.subscribe({ chunk }, from);
+  }
+
+  /** So many bytes have been used up. */
+  taken(stream: StreamName, bytes: number): void {
+    const window = this.#windows[stream];
+    window.bytes -= bytes;
+    if (window.bytes >= WINDOW_BYTES) return;
+    window.open?.();
+    window.open = null;
+  }
+
+  close(): void {
+    this.#subscription.close();
+  }
+}

@@ -1,0 +1,120 @@
+// Reaches the keeper of a data directory: the one that lives there, or a new one. It ends none: what lives may hold everything that matters.
+import { spawn } from 'node:child_process';
+import { closeSync, constants, openSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { holderOf } from '../pid-file.ts';
+import type { Greeting } from './contract.ts';
+import { LINK_VERSION } from './wire.ts';
+
+/** The program: beside this file when it is built; from the sources it is below dist/ too. */
+const PROGRAM = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? '../../../dist/server/keeper/main.js' : '../main.js', import.meta.url),
+);
+/** A keeper says hello as soon as it is reached; one that is stopped, or starved, does not. */
+const GREETING_MS = 5_000;
+/** Node starts in a tenth of a second; on a host under load in some. */
+const START_MS = 20_000;
+/** What a keeper needs of the environment: nothing of the gateway's secrets. */
+const ENVIRONMENT = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'LC_ALL', 'TZ'] as const;
+/** A process that spawns is forked in proportion to its memory, so it keeps its young generation small. */
+const NODE_FLAGS = ['--max-semi-space-size=2'] as const;
+
+/** There is no keeper to work with; says what to do. */
+export class KeeperError extends Error {}
+
+export interface Reached {
+  readonly socket: Socket;
+  /** Whether it was started just now. */
+  readonly isNew: boolean;
+}
+
+export const socketFile = 'keeper.sock';
+export const pidFile = 'keeper.pid';
+
+/** Throws KeeperError. */
+export async function reachKeeper(dataDir: string, version: string): Promise<Reached> {
+  const found = await open(dataDir);
+  return { socket: found ?? (await started(dataDir, version)), isNew: found === null };
+}
+
+/** What the keeper says first, if it is one to work with; null stands for silence. Throws KeeperError. */
+export async function accepted(greeted: Promise<Greeting | null>, dataDir: string): Promise<Greeting> {
+  let timer: NodeJS.Timeout | undefined;
+  const silence = new Promise<null>((resolve) => {
+    timer = setTimeout(() => resolve(null), GREETING_MS);
+  });
+  const greeting = await Promise.race([greeted, silence]);
+  clearTimeout(timer);
+  if (greeting === null) {
+    const pid = holderOf(join(dataDir, pidFile));
+    throw new KeeperError(
+      `the keeper of ${dataDir} (process ${pid}) does not answer. If it was stopped, let it go on by kill -CONT ${pid}; ` +
+        `or end it, and everything in its slots, by kill -9 ${pid}.`,
+    );
+  }
+  const { link, version, pid } = greeting;
+  if (link === LINK_VERSION) return greeting;
+  throw new KeeperError(
+    `the keeper of ${dataDir} (process ${pid}) is of slotcast ${version} and speaks version ${link} of the link; this one speaks ${LINK_VERSION}. ` +
+      `Go on with slotcast ${version}, or end the keeper and everything in its slots by kill ${pid}.`,
+  );
+}
+
+/** null when nobody listens there. */
+async function open(dataDir: string): Promise<Socket | null> {
+  // The path of a socket has at most 107 bytes; that of a data directory may have more.
+  const directory = openSync(dataDir, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    return await new Promise((resolve, reject) => {
+      const socket = connect(`/proc/self/fd/${directory}/${socketFile}`);
+      socket.once('connect', () => resolve(socket));
+      socket.once('error', (error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(null);
+        else reject(new KeeperError(`the keeper of ${dataDir} cannot be reached: ${error.code ?? error.message}`));
+      });
+    });
+  } finally {
+    closeSync(directory);
+  }
+}
+
+/** Starts a keeper, of a session of its own: what ends the gateway does not end it. */
+async function started(dataDir: string, version: string): Promise<Socket> {
+  const living = holderOf(join(dataDir, pidFile));
+  if (living !== null) {
+    throw new KeeperError(
+      `the keeper of ${dataDir} (process ${living}) lives but does not listen. End it, and everything in its slots, by kill -9 ${living}.`,
+    );
+  }
+  const log = openSync(join(dataDir, 'keeper.log'), 'w', 0o600);
+  const env = Object.fromEntries(
+    ENVIRONMENT.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+  );
+  const child = spawn(process.execPath, [...NODE_FLAGS, PROGRAM, dataDir, version], {
+    cwd: '/',
+    env,
+    detached: true,
+    stdio: ['ignore', 'pipe', log],
+  });
+  closeSync(log);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const why = (text: string): void =>
+        reject(new KeeperError(`the keeper could not be started: ${text}. See keeper.log in ${dataDir}.`));
+      const timer = setTimeout(() => why(`it is not ready after ${START_MS / 1000} s`), START_MS);
+      child.once('error', (error) => why(error.message));
+      child.once('exit', (code, signal) => why(`it ended with ${signal ?? code}`));
+      child.stdout?.once('data', () => resolve());
+      child.once('close', () => clearTimeout(timer));
+      child.stdout?.once('data', () => clearTimeout(timer));
+    });
+  } finally {
+    child.stdout?.destroy();
+    child.unref();
+  }
+  const socket = await open(dataDir);
+  if (socket === null) throw new KeeperError(`the keeper that was started in ${dataDir} is not there any more.`);
+  return socket;
+}

@@ -1,0 +1,174 @@
+// A command of the keeper as the gateway sees it. What it prints crosses the link only for those who asked for it; how it ended, and what was
+// kept of its output, comes once, at its end.
+import type { Limit, SignalName } from '../../../protocol/exec.ts';
+import { Follower } from '../follower.ts';
+import type { KeptOutput, KeptProcess, ProcessEnd, ProcessSink, StreamName, Subscription } from '../keeper.ts';
+import type { KeptStreams, WireProcess } from './contract.ts';
+import type { RemoteLink } from './remote-link.ts';
+import { bufferOf } from './wire.ts';
+
+const streams = ['stdout', 'stderr'] as const satisfies readonly StreamName[];
+const NOTHING: KeptOutput = { head: Buffer.alloc(0), tail: Buffer.alloc(0), total: 0 };
+
+export class RemoteProcess implements KeptProcess {
+  readonly startedAt: number;
+  readonly ended: Promise<ProcessEnd>;
+  end: ProcessEnd | null = null;
+  readonly handle: number;
+  readonly #link: RemoteLink;
+  readonly #startMs: number;
+  readonly #subscriptions = new Set<RemoteSubscription>();
+  #output: Readonly<Record<StreamName, KeptOutput>> = { stdout: NOTHING, stderr: NOTHING };
+  #settle: (end: ProcessEnd) => void = () => undefined;
+
+  constructor(link: RemoteLink, wire: WireProcess) {
+    this.#link = link;
+    this.handle = wire.handle;
+    this.startedAt = wire.startedAt;
+    this.#startMs = performance.now() - wire.elapsedMs;
+    this.ended = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+    if (wire.end !== null && wire.output !== null) this.finish(wire.end, wire.output);
+  }
+
+  elapsedMs(): number {
+    return this.end?.durationMs ?? Math.round(performance.now() - this.#startMs);
+  }
+
+  output(stream: StreamName): KeptOutput {
+    return this.#output[stream];
+  }
+
+  async refresh(what: 'totals' | 'output'): Promise<void> {
+    if (this.end !== null) return;
+    const output = await this.#link.call('outputOf', { process: this.handle, totals: what === 'totals' });
+    if (this.end === null && output !== null) this.#keep(output);
+  }
+
+  subscribe(sink: ProcessSink, from: Readonly<Record<StreamName, number>>): Subscription {
+    const subscription = new RemoteSubscription(this.#link, { process: this.handle, sink, from });
+    if (this.end !== null) subscription.finish(this.#output);
+    else {
+      this.#subscriptions.add(subscription);
+      subscription.begin();
+    }
+    return {
+      close: () => {
+        this.#subscriptions.delete(subscription);
+        subscription.close();
+      },
+    };
+  }
+
+  async write(data: Buffer): Promise<boolean> {
+    if (this.end !== null) return false;
+    return await this.#link.call('writeProcess', { process: this.handle, data });
+  }
+
+  closeInput(): void {
+    if (this.end === null) this.#link.tell('closeInput', { process: this.handle });
+  }
+
+  signal(name: SignalName): boolean {
+    if (this.end !== null) return false;
+    this.#link.tell('signalProcess', { process: this.handle, name });
+    return true;
+  }
+
+  async kill(limit?: Limit): Promise<void> {
+    if (this.end !== null) return;
+    await this.#link.call('killProcess', { process: this.handle, limit }).catch(() => null);
+    await this.ended;
+  }
+
+  forget(): void {
+    this.#link.tell('forget', { process: this.handle });
+  }
+
+  /** Once. */
+  finish(end: ProcessEnd, output: KeptStreams): void {
+    if (this.end !== null) return;
+    this.#keep(output);
+    this.end = end;
+    for (const subscription of this.#subscriptions) subscription.finish(this.#output);
+    this.#subscriptions.clear();
+    this.#settle(end);
+  }
+
+  /** The keeper died, and the command with it; nobody knows how it ended. */
+  lose(): void {
+    const durationMs = this.elapsedMs();
+    this.finish({ outcome: 'lost', exitCode: null, signal: null, durationMs }, this.#output);
+  }
+
+  #keep(output: KeptStreams): void {
+    const { stdout, stderr } = output;
+    this.#output = { stdout: keptOf(stdout), stderr: keptOf(stderr) };
+  }
+}
+
+const keptOf = ({ head, tail, total }: KeptStreams['stdout']): KeptOutput => ({
+  head: bufferOf(head),
+  tail: bufferOf(tail),
+  total,
+});
+
+interface SubscriptionParts {
+  readonly process: number;
+  readonly sink: ProcessSink;
+  readonly from: Readonly<Record<StreamName, number>>;
+}
+
+/** One who asked for the output of a command that runs; what he has used up is told to the keeper, which then sends more. */
+class RemoteSubscription {
+  readonly #link: RemoteLink;
+  readonly #parts: SubscriptionParts;
+  readonly #follower: Follower;
+  readonly #as: number;
+  /** Handed over and not told to be used up. */
+  readonly #untold: Record<StreamName, number> = { stdout: 0, stderr: 0 };
+  /** Bytes of the stream that have come, or were not asked for. */
+  readonly #offsets: Record<StreamName, number>;
+
+  constructor(link: RemoteLink, parts: SubscriptionParts) {
+    this.#link = link;
+    this.#parts = parts;
+    this.#offsets = { ...parts.from };
+    this.#follower = new Follower(parts.sink, () => this.#tell());
+    this.#as = link.newSubscription((stream, data, offset) => this.#chunk(stream, data, offset));
+  }
+
+  begin(): void {
+    const { process, from } = this.#parts;
+    this.#link.tell('subscribe', { process, as: this.#as, from });
+  }
+
+  /** The command has ended, perhaps before the keeper heard of this subscription: what has not come is in what was kept. */
+  finish(output: Readonly<Record<StreamName, KeptOutput>>): void {
+    this.#link.endSubscription(this.#as);
+    for (const stream of streams) this.#follower.catchUp(stream, output[stream], this.#offsets[stream]);
+    this.#follower.flush();
+  }
+
+  close(): void {
+    this.#link.endSubscription(this.#as);
+    this.#follower.close();
+  }
+
+  #chunk(stream: StreamName, data: Buffer, offset: number): void {
+    this.#untold[stream] += data.length;
+    this.#offsets[stream] = offset + data.length;
+    this.#follower.push(stream, data, offset);
+    this.#tell();
+  }
+
+  #tell(): void {
+    for (const stream of streams) {
+      const bytes = this.#untold[stream];
+      if (bytes === 0 || this.#follower.busy(stream)) continue;
+      this.#untold[stream] = 0;
+      this.#link.tell('taken', { as: this.#as, stream, bytes });
+    }
+  }
+}

@@ -1,0 +1,57 @@
+// A file that names the process which holds something: one at a time, and a process that is dead holds nothing.
+import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+
+/** Takes the file for this process; null when another living one has it. `close` gives it back. */
+export function takePidFile(file: string): { close(): void } | null {
+  const draft = `${file}.${process.pid}`;
+  const own = `${process.pid} ${startTime(process.pid)}\n`;
+  rmSync(draft, { force: true });
+  writeFileSync(draft, own, { mode: 0o600, flag: 'wx' });
+  try {
+    if (!take(file, draft)) return null;
+  } finally {
+    rmSync(draft, { force: true });
+  }
+  return {
+    close: () => {
+      if (contentOf(file) === own) rmSync(file, { force: true });
+    },
+  };
+}
+
+/** The living process that holds the file; null when there is none. */
+export function holderOf(file: string): number | null {
+  const [pid, started] = (contentOf(file) ?? '').trim().split(' ');
+  return pid !== undefined && started !== undefined && startTime(Number(pid)) === started ? Number(pid) : null;
+}
+
+function take(file: string, draft: string): boolean {
+  for (let attempt = 0; attempt < 3; attempt++) {
+    try {
+      linkSync(draft, file);
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+    if (holderOf(file) !== null) return false;
+    rmSync(file, { force: true });
+  }
+  return false;
+}
+
+function contentOf(file: string): string | null {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return null;
+  }
+}
+
+/** When the process started, in ticks since boot: a number that a later process with the same pid does not have. null when there is none. */
+function startTime(pid: number): string | null {
+  const stat = contentOf(`/proc/${pid}/stat`);
+  if (stat === null) return null;
+  // The name, in parentheses, may hold anything; field 22 is the twentieth after it.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return fields[0] === 'Z' || fields[0] === 'X' ? null : (fields[19] ?? null);
+}

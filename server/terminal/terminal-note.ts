@@ -1,0 +1,100 @@
+// What the next gateway has to know of a terminal, so that its shell, the run in it and the results of runs go on meaning the same.
+// It holds no more than the last few results.
+import { z } from 'zod';
+import { type TerminalRunResult, terminalRunResult } from '../../protocol/terminal.ts';
+import type { Notes } from '../keeper/keeper.ts';
+
+/** A client that has lost its reply asks again within seconds. */
+const MAX_RESULTS = 16;
+/** Of one result; that of a longer one is remembered without it. */
+const MAX_OUTPUT_CHARS = 256 * 1024;
+
+const keyed = z.object({ key: z.string(), print: z.string() });
+
+const shellNote = z.object({
+  nonce: z.string(),
+  env: z.record(z.string(), z.string()),
+  network: z.enum(['none', 'host']),
+  /** How many shells there were, this one included. */
+  shells: z.int(),
+});
+
+const runNote = z.object({
+  /** Of the last run: r1, r2, … */
+  number: z.int(),
+  /** The one whose line was typed and that has no result yet. */
+  open: z
+    .object({
+      id: z.string(),
+      command: z.string(),
+      /** Time of the log in ms. */
+      typedMs: z.number(),
+      timeoutMs: z.number(),
+      maxOutputBytes: z.number(),
+      keyed: keyed.nullable(),
+    })
+    .nullable(),
+});
+
+const resultNote = z.object({ print: z.string(), result: terminalRunResult });
+
+export type ShellNote = z.infer<typeof shellNote>;
+export type RunNote = z.infer<typeof runNote>;
+export type KeyedRun = z.infer<typeof keyed>;
+
+/** Keeps a note; null forgets it. */
+export type NoteKeeper = (name: string, text: string | null) => void;
+
+export class TerminalNotes {
+  readonly #keep: NoteKeeper;
+  /** Names of the results that are kept, the oldest first. */
+  #results: string[] = [];
+
+  constructor(keep: NoteKeeper) {
+    this.#keep = keep;
+  }
+
+  shell(note: ShellNote): void {
+    this.#keep('shell', JSON.stringify(note));
+  }
+
+  run(note: RunNote): void {
+    this.#keep('run', JSON.stringify(note));
+  }
+
+  result({ key, print }: KeyedRun, given: TerminalRunResult): void {
+    const isLong = given.output.length > MAX_OUTPUT_CHARS;
+    const result = isLong ? { ...given, output: '', truncated: true } : given;
+    const name = `result ${key}`;
+    this.#results.push(name);
+    this.#keep(name, JSON.stringify({ print, result }));
+    if (this.#results.length > MAX_RESULTS) this.#keep(this.#results.shift() ?? '', null);
+  }
+
+  /** What a gateway before this one has kept. */
+  former(notes: Notes): FormerTerminal {
+    const results = new Map<string, { readonly print: string; readonly result: TerminalRunResult }>();
+    for (const [name, text] of notes) {
+      const note = name.startsWith('result ') ? read(resultNote, text) : null;
+      if (note !== null) results.set(name.slice('result '.length), note);
+    }
+    this.#results = [...results.keys()].map((key) => `result ${key}`);
+    return { shell: read(shellNote, notes.get('shell')), run: read(runNote, notes.get('run')), results };
+  }
+}
+
+export interface FormerTerminal {
+  readonly shell: ShellNote | null;
+  readonly run: RunNote | null;
+  /** By key. */
+  readonly results: ReadonlyMap<string, { readonly print: string; readonly result: TerminalRunResult }>;
+}
+
+/** null when it says something else. */
+function read<T>(schema: z.ZodType<T>, text: string | undefined): T | null {
+  try {
+    return text === undefined ? null : schema.parse(JSON.parse(text));
+  } catch {
+    return null;
+  }
+}
