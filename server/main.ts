@@ -3,6 +3,7 @@ import { CommanderError } from 'commander';
 import pino from 'pino';
 import { ClaimError } from './claim.ts';
 import { type Config, ConfigError, readConfig } from './config.ts';
+import { type Waiting, waitingLine } from './drain.ts';
 import { Gateway } from './gateway.ts';
 import { KeeperError } from './keeper/link/reach.ts';
 import { closeInheritedDescriptors } from './keeper/sandbox/descriptor.ts';
@@ -30,12 +31,9 @@ export async function serve(argv: readonly string[]): Promise<number> {
   }
   const signal = await stopped;
   const leaves = signal === 'SIGHUP' || config.keep;
-  const waits = (commands: number): void => {
-    const what = commands === 1 ? 'a command' : `${commands} commands`;
-    process.stderr.write(
-      `slotcast: waiting up to ${config.drainMs / 1000} s for ${what} to end; stop it once more to end all at once\n`,
-    );
-  };
+  const again = signal === 'SIGINT' ? 'press Ctrl-C again' : `send ${signal} again`;
+  const waits = (waiting: Waiting): void =>
+    void process.stderr.write(`slotcast: ${waitingLine(waiting, config.drainMs, again)}\n`);
   await (leaves ? gateway.leave() : gateway.close(waits));
   return signal === 'SIGHUP' ? UPGRADE : 0;
 }

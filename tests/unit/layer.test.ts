@@ -46,6 +46,7 @@ const may: Readonly<Record<string, readonly string[]>> = {
     'server/config.ts',
     'server/claim.ts',
     'server/replace.ts',
+    'server/drain.ts',
     'server/gateway.ts',
   ],
 };
