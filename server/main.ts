@@ -8,6 +8,7 @@ import { Gateway } from './gateway.ts';
 import { KeeperError } from './keeper/link/reach.ts';
 import { closeInheritedDescriptors } from './keeper/sandbox/descriptor.ts';
 import { replaceGateway } from './replace.ts';
+import { Systemd } from './systemd.ts';
 
 /** Runs until SIGTERM or SIGINT; resolves with the exit code. */
 export async function serve(argv: readonly string[]): Promise<number> {
@@ -25,16 +26,23 @@ export async function serve(argv: readonly string[]): Promise<number> {
   } catch (error) {
     return refuse(error);
   }
+  const systemd = new Systemd({ env: process.env, pid: process.pid });
+  systemd.ready(`at ${gateway.url}/, ${config.slots} slots`);
   process.stdout.write(`slotcast is at ${gateway.url}/\n${wayIn(gateway)}`);
   for (const { name, detail, remedy } of gateway.shortcomings()) {
     process.stderr.write(`slotcast: ${name}: ${detail}${remedy === undefined ? '' : ` (${remedy})`}\n`);
   }
   const signal = await stopped;
+  systemd.stopping(config.drainMs + STOP_MS);
   const leaves = signal === 'SIGHUP' || config.keep;
   const again = signal === 'SIGINT' ? 'press Ctrl-C again' : `send ${signal} again`;
-  const waits = (waiting: Waiting): void =>
-    void process.stderr.write(`slotcast: ${waitingLine(waiting, config.drainMs, again)}\n`);
+  const waits = (waiting: Waiting): void => {
+    const line = waitingLine(waiting, config.drainMs, again);
+    process.stderr.write(`slotcast: ${line}\n`);
+    systemd.status(line);
+  };
   await (leaves ? gateway.leave() : gateway.close(waits));
+  systemd.close();
   return signal === 'SIGHUP' ? UPGRADE : 0;
 }
 
@@ -50,6 +58,9 @@ const ECHO_MS = 500;
 
 /** Somebody is to start the next version: what a service manager is told to restart at. */
 const UPGRADE = 75;
+
+/** Goodbyes, killing what runs and emptying the slots; the files of many large workspaces take their time. */
+const STOP_MS = 60_000;
 
 /** A second signal ends the process at once, and `abandon` everything else. */
 function firstSignal(abandon: () => void): Promise<NodeJS.Signals> {

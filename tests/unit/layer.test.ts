@@ -30,6 +30,7 @@ const may: Readonly<Record<string, readonly string[]>> = {
   'server/claim.ts': ['protocol', 'server/keeper'],
   'server/replace.ts': ['server/claim.ts'],
   'server/drain.ts': ['server/slot'],
+  'server/systemd.ts': [],
   'server/version.ts': [],
   'server/gateway.ts': [
     ...edges,
@@ -47,6 +48,7 @@ const may: Readonly<Record<string, readonly string[]>> = {
     'server/claim.ts',
     'server/replace.ts',
     'server/drain.ts',
+    'server/systemd.ts',
     'server/gateway.ts',
   ],
 };
