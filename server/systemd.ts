@@ -5,6 +5,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 /** One for all messages: systemd knows a sender by its process, which must live when the message is read. It ends with its input. */
 const PERL = '/usr/bin/perl';
 const SENDER = `
+$0 = 'slotcast-notify';
 $SIG{$_} = 'IGNORE' for qw(INT TERM HUP);
 socket(my $socket, AF_UNIX, SOCK_DGRAM, 0) or exit 1;
 (my $name = $ARGV[0]) =~ s/^@/\\0/;
