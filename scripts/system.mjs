@@ -18,6 +18,7 @@ export const forTests = {
   ...forSlots,
   asciinema: 'asciinema',
   chromium: 'chromium',
+  faketime: 'faketime',
   git: 'git',
   htop: 'htop',
   less: 'less',

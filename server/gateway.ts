@@ -13,11 +13,12 @@ import { Library } from './cast/library.ts';
 import { framesBehind } from './cast/tail.ts';
 import { claimDataDir } from './claim.ts';
 import type { Config } from './config.ts';
-import { drain } from './drain.ts';
+import { drain, type Waiting } from './drain.ts';
 import { httpApp } from './http/app.ts';
 import { castRoutes } from './http/cast-route.ts';
 import { fileRoutes } from './http/file-route.ts';
 import { healthRoutes } from './http/health.ts';
+import { InFlight } from './http/in-flight.ts';
 import { httpServer } from './http/listener.ts';
 import { LiveRoute } from './http/live-route.ts';
 import { Metrics, metricsRoute } from './http/metrics.ts';
@@ -80,6 +81,8 @@ interface Parts {
   readonly tickets: Tickets;
   /** From here on no new work is taken. */
   readonly refuseWork: () => void;
+  /** Calls and requests that have no whole reply yet. */
+  readonly replies: () => number;
 }
 
 export class Gateway {
@@ -103,14 +106,15 @@ export class Gateway {
       opened.unshift(keeper.startedHere ? keeper : { close: () => keeper.leave() });
       const tokens =
         config.auth === 'none' ? null : await Tokens.open({ dataDir: config.dataDir, fixed: config.token });
-      const { pool, library, endpoint, server, tickets, refuseWork } = await assemble({ config, log, keeper, tokens });
+      const assembled = await assemble({ config, log, keeper, tokens });
+      const { pool, library, endpoint, server, tickets, refuseWork, replies } = assembled;
       opened.unshift(endpoint);
       await listen(server, config);
       const adminToken = tokens === null ? '' : (config.token ?? (await readFile(tokenFileOf(config), 'utf8')).trim());
       const admin = tokens === null ? null : await tokens.verify(adminToken);
       return new Gateway({
         ...{ config, claim, keeper, pool, library, tokens, endpoint, server },
-        ...{ adminToken, admin, tickets, refuseWork },
+        ...{ adminToken, admin, tickets, refuseWork, replies },
       });
     } catch (error) {
       for (const part of opened) await part.close();
@@ -155,7 +159,7 @@ export class Gateway {
   }
 
   /** Refuses new work, lets what runs end for a while, says goodbye to every connection, ends every lease and seals every cast. */
-  close(waits: (commands: number) => void = () => undefined): Promise<void> {
+  close(waits: (waiting: Waiting) => void = () => undefined): Promise<void> {
     this.#closing ??= this.#drain(waits).then(() => this.#close(false));
     return this.#closing;
   }
@@ -171,10 +175,10 @@ export class Gateway {
     tryKill(this.#parts.keeper.pid, 'SIGKILL');
   }
 
-  async #drain(waits: (commands: number) => void): Promise<void> {
-    const { refuseWork, pool, config } = this.#parts;
+  async #drain(waits: (waiting: Waiting) => void): Promise<void> {
+    const { refuseWork, pool, config, replies } = this.#parts;
     refuseWork();
-    await drain(pool, { graceMs: config.drainMs, waits });
+    await drain(pool, { graceMs: config.drainMs, replies, waits });
   }
 
   async #close(leaves: boolean): Promise<void> {
@@ -241,6 +245,7 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
   const endpoint: Endpoint = new Endpoint({
     gate,
     log,
+    draining: () => draining,
     routes: [
       rpcRoute({
         dispatcher,
@@ -270,7 +275,7 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
       }),
       metricsRoute(metrics, gate),
       castRoutes({ gate, library, lane }),
-      fileRoutes({ gate, workspace: (slot) => pool.get(slot).workspace }),
+      fileRoutes({ gate, workspace: (slot) => pool.get(slot).workspace, draining: () => draining }),
       sessionRoutes({ gate, tokens, tickets }),
       tokenRoutes({ gate, tokens, library }),
       ...(config.httpApi === 'off' ? [] : [sandboxApi(config.httpApi)]),
@@ -286,7 +291,9 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
   };
   const isKnown = (socket: Socket): boolean => gate.hasAdmitted(socket);
   const server = httpServer({ app, upgrade: endpoint.upgrade, isKnown });
-  return { pool, library, endpoint, server, tickets, refuseWork };
+  const requests = new InFlight(server);
+  const replies = (): number => dispatcher.busy + requests.size;
+  return { pool, library, endpoint, server, tickets, refuseWork, replies };
 }
 
 /** A cast whose lease goes on, as the library sees it. */

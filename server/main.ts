@@ -3,11 +3,12 @@ import { CommanderError } from 'commander';
 import pino from 'pino';
 import { ClaimError } from './claim.ts';
 import { type Config, ConfigError, readConfig } from './config.ts';
+import { type Waiting, waitingLine } from './drain.ts';
 import { Gateway } from './gateway.ts';
 import { KeeperError } from './keeper/link/reach.ts';
 import { closeInheritedDescriptors } from './keeper/sandbox/descriptor.ts';
 import { replaceGateway } from './replace.ts';
-import { ServiceManager } from './systemd.ts';
+import { Systemd } from './systemd.ts';
 
 /** Runs until SIGTERM or SIGINT; resolves with the exit code. */
 export async function serve(argv: readonly string[]): Promise<number> {
@@ -25,23 +26,23 @@ export async function serve(argv: readonly string[]): Promise<number> {
   } catch (error) {
     return refuse(error);
   }
+  const systemd = new Systemd({ env: process.env, pid: process.pid });
+  systemd.ready(`at ${gateway.url}/, ${config.slots} slots`);
   process.stdout.write(`slotcast is at ${gateway.url}/\n${wayIn(gateway)}`);
   for (const { name, detail, remedy } of gateway.shortcomings()) {
     process.stderr.write(`slotcast: ${name}: ${detail}${remedy === undefined ? '' : ` (${remedy})`}\n`);
   }
-  const manager = ServiceManager.find(process.env);
-  manager?.ready(`at ${gateway.url}`);
   const signal = await stopped;
-  manager?.stopping();
+  systemd.stopping(config.drainMs + STOP_MS);
   const leaves = signal === 'SIGHUP' || config.keep;
-  const waits = (commands: number): void => {
-    const what = commands === 1 ? 'a command' : `${commands} commands`;
-    process.stderr.write(
-      `slotcast: waiting up to ${config.drainMs / 1000} s for ${what} to end; stop it once more to end all at once\n`,
-    );
+  const again = signal === 'SIGINT' ? 'press Ctrl-C again' : `send ${signal} again`;
+  const waits = (waiting: Waiting): void => {
+    const line = waitingLine(waiting, config.drainMs, again);
+    process.stderr.write(`slotcast: ${line}\n`);
+    systemd.status(line);
   };
   await (leaves ? gateway.leave() : gateway.close(waits));
-  manager?.close();
+  systemd.close();
   const code = signal === 'SIGHUP' ? UPGRADE : 0;
   // What waits for something that goes on under the next gateway must not hold this one.
   if (leaves) process.exit(code);
@@ -60,6 +61,9 @@ const ECHO_MS = 500;
 
 /** Somebody is to start the next version: what a service manager is told to restart at. */
 const UPGRADE = 75;
+
+/** Goodbyes, killing what runs and emptying the slots; the files of many large workspaces take their time. */
+const STOP_MS = 60_000;
 
 /** A second signal ends the process at once, and `abandon` everything else. */
 function firstSignal(abandon: () => void): Promise<NodeJS.Signals> {

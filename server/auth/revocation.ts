@@ -12,18 +12,27 @@ export interface RevocationOptions {
   readonly path: string;
   /** Wall clock, ms since 1970. */
   readonly now: () => number;
+  /** Monotonic ms. */
+  readonly elapsed: () => number;
+}
+
+interface Revoked {
+  /** When the token would have ended by itself, in ms since 1970; null = never. */
+  readonly untilMs: number | null;
+  /** The same in monotonic ms, by which it is forgotten: a clock that is set must not let it in again. */
+  readonly endMs: number;
 }
 
 export class Revocations {
   readonly #options: RevocationOptions;
-  /** Name of the token and when it would have ended by itself; null = never. */
-  readonly #revoked: Map<string, number | null>;
+  /** By name of the token. */
+  readonly #revoked: Map<string, Revoked>;
   readonly #listeners = new Set<(id: string) => void>();
   #saved: Promise<void> = Promise.resolve();
   /** The file lacks some of them. */
   #isBehind = false;
 
-  private constructor(options: RevocationOptions, revoked: Map<string, number | null>) {
+  private constructor(options: RevocationOptions, revoked: Map<string, Revoked>) {
     this.#options = options;
     this.#revoked = revoked;
   }
@@ -33,16 +42,28 @@ export class Revocations {
     const content = await readSecret(options.path);
     if (content === null) return new Revocations(options, new Map());
     const { revoked } = parseFile(content.toString('utf8'));
-    return new Revocations(options, new Map(revoked.map(({ id, untilMs }) => [id, untilMs])));
+    const { now, elapsed } = options;
+    const endOf = (untilMs: number | null): number =>
+      untilMs === null ? Number.POSITIVE_INFINITY : elapsed() + untilMs - now();
+    return new Revocations(
+      options,
+      new Map(revoked.map(({ id, untilMs }) => [id, { untilMs, endMs: endOf(untilMs) }] as const)),
+    );
   }
 
   has(id: string): boolean {
     return this.#revoked.has(id);
   }
 
-  /** Takes effect at once; resolves when it is on disk. Faults: NO_SPACE, then it takes effect all the same, but a restart would not know of it. */
-  async add(id: string, untilMs: number | null): Promise<void> {
-    this.#revoked.set(id, untilMs);
+  /**
+   * Takes effect at once; resolves when it is on disk. `leftMs`: how long the token would still have lived. Faults: NO_SPACE, then it takes effect
+   * all the same, but a restart would not know of it.
+   */
+  async add(
+    { id, untilMs }: { readonly id: string; readonly untilMs: number | null },
+    leftMs = Number.POSITIVE_INFINITY,
+  ): Promise<void> {
+    this.#revoked.set(id, { untilMs, endMs: this.#options.elapsed() + leftMs });
     for (const listener of this.#listeners) listener(id);
     const write = (): Promise<void> => this.#write();
     this.#saved = this.#saved.then(write, write);
@@ -62,11 +83,11 @@ export class Revocations {
   }
 
   async #write(): Promise<void> {
-    const now = this.#options.now();
-    for (const [id, untilMs] of this.#revoked) {
-      if (untilMs !== null && untilMs < now) this.#revoked.delete(id);
+    const elapsedMs = this.#options.elapsed();
+    for (const [id, { endMs }] of this.#revoked) {
+      if (endMs < elapsedMs) this.#revoked.delete(id);
     }
-    const revoked = [...this.#revoked].map(([id, untilMs]) => ({ id, untilMs }));
+    const revoked = [...this.#revoked].map(([id, { untilMs }]) => ({ id, untilMs }));
     this.#isBehind = true;
     await writeSecret(this.#options.path, `${JSON.stringify({ version: 1, revoked })}\n`);
     this.#isBehind = false;

@@ -8,6 +8,7 @@ import { Fault } from '../../protocol/fault.ts';
 import { type Role, roles } from '../../protocol/method.ts';
 import { slotName } from '../../protocol/value.ts';
 import { removeDrafts } from '../atomic-file.ts';
+import { Lifetimes } from './lifetime.ts';
 import { Revocations } from './revocation.ts';
 import type { Scope } from './scope.ts';
 import { readOrMakeSecret, readSecret, writeSecret } from './secret-file.ts';
@@ -18,8 +19,8 @@ const KEY_BYTES = 32;
 export const MIN_TOKEN_LENGTH = 32;
 /** Ours have about 250 characters; what is much longer is not worth a digest. */
 const MAX_TOKEN_LENGTH = 4096;
-/** The longest that a Node timer can hold. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
+/** Somebody may set the clock: how late an end is noticed then. Also far less than a Node timer can hold. */
+const LOOK_MS = 60_000;
 
 /** Whether such a token may be: one for a recording drives nothing, and is for no slot beside it. */
 export const isFitting = ({
@@ -78,6 +79,16 @@ export interface TokenOptions {
   readonly fixed?: string | undefined;
   /** Wall clock, ms since 1970. */
   readonly now?: () => number;
+  /** Monotonic ms. */
+  readonly elapsed?: () => number;
+}
+
+interface TokenParts {
+  readonly key: Uint8Array;
+  readonly fixed: Buffer | null;
+  readonly revocations: Revocations;
+  readonly now: () => number;
+  readonly lifetimes: Lifetimes;
 }
 
 export class Tokens {
@@ -85,12 +96,14 @@ export class Tokens {
   readonly #fixed: Buffer | null;
   readonly #revocations: Revocations;
   readonly #now: () => number;
+  readonly #lifetimes: Lifetimes;
 
-  private constructor(parts: { key: Uint8Array; fixed: Buffer | null; revocations: Revocations; now: () => number }) {
+  private constructor(parts: TokenParts) {
     this.#key = parts.key;
     this.#fixed = parts.fixed;
     this.#revocations = parts.revocations;
     this.#now = parts.now;
+    this.#lifetimes = parts.lifetimes;
   }
 
   /** To mint only: leaves the admin's token as it is, whoever took it away. */
@@ -99,20 +112,23 @@ export class Tokens {
     now = Date.now,
   }: Pick<TokenOptions, 'dataDir' | 'now'>): Promise<Pick<Tokens, 'mint'>> {
     const key = await readKey(dataDir);
-    const revocations = await Revocations.open({ path: join(dataDir, 'revoked.json'), now });
-    return new Tokens({ key, fixed: null, revocations, now });
+    const clocks = { now, elapsed: () => performance.now() };
+    const revocations = await Revocations.open({ path: join(dataDir, 'revoked.json'), ...clocks });
+    return new Tokens({ key, fixed: null, revocations, now, lifetimes: new Lifetimes(clocks) });
   }
 
   /** Reads key, admin token and list from the data directory; the first start makes them. */
-  static async open({ dataDir, fixed, now = Date.now }: TokenOptions): Promise<Tokens> {
+  static async open(options: TokenOptions): Promise<Tokens> {
+    const { dataDir, fixed, now = Date.now, elapsed = () => performance.now() } = options;
     if (fixed !== undefined && fixed.length < MIN_TOKEN_LENGTH) {
       throw new Error(`SLOTCAST_TOKEN has ${fixed.length} characters; it needs at least ${MIN_TOKEN_LENGTH}.`);
     }
     await removeDrafts(dataDir);
     const key = await readKey(dataDir);
-    const revocations = await Revocations.open({ path: join(dataDir, 'revoked.json'), now });
+    const revocations = await Revocations.open({ path: join(dataDir, 'revoked.json'), now, elapsed });
     const digest = fixed === undefined ? null : sha256(fixed);
-    const tokens = new Tokens({ key, fixed: digest, revocations, now });
+    const lifetimes = new Lifetimes({ now, elapsed });
+    const tokens = new Tokens({ key, fixed: digest, revocations, now, lifetimes });
     await tokens.#settleAdmin(join(dataDir, 'token'));
     return tokens;
   }
@@ -130,6 +146,7 @@ export class Tokens {
       .setJti(id)
       .setIssuedAt(Math.floor(this.#now() / 1000));
     if (expiresAtMs !== null) jwt.setExpirationTime(expiresAtMs / 1000);
+    if (ttlMs !== null) this.#lifetimes.begin(id, ttlMs);
     return { token: await jwt.sign(this.#key), id, expiresAtMs };
   }
 
@@ -139,8 +156,7 @@ export class Tokens {
     const { role, slot = null, cast = null, exp, jti, from = null } = await this.#read(token);
     const id = jti ?? `tok_${sha256(token).toString('base64url').slice(0, 12)}`;
     const expiresAtMs = exp === undefined ? null : exp * 1000;
-    // jose counts whole seconds.
-    if (expiresAtMs !== null && expiresAtMs <= this.#now()) throw expired();
+    if (this.#lifetimes.leftMs({ id, expiresAtMs }) <= 0) throw expired();
     const admission: Admission = { id, from, role, slot, cast, expiresAtMs };
     if (this.#isRevoked(admission)) throw new Fault('UNAUTHENTICATED', 'The token was revoked.');
     return admission;
@@ -158,7 +174,12 @@ export class Tokens {
 
   /** Ends a token by its name, and with it whatever it or a session made from it holds open. Faults: NO_SPACE, when only a restart would not know of it. */
   async revoke(id: string, expiresAtMs: number | null = null): Promise<void> {
-    await this.#revocations.add(id, expiresAtMs);
+    await this.#revocations.add({ id, untilMs: expiresAtMs }, this.#lifetimes.leftMs({ id, expiresAtMs }));
+  }
+
+  /** How long it still lives; Infinity when it has no end. */
+  leftMs(admission: Admission): number {
+    return this.#lifetimes.leftMs(admission);
   }
 
   /** Calls once when the admission ends: by its time or by being revoked. */
@@ -176,10 +197,10 @@ export class Tokens {
       subscription.close();
     };
     const wait = (): void => {
-      const leftMs = (admission.expiresAtMs ?? Number.POSITIVE_INFINITY) - this.#now();
+      const leftMs = this.leftMs(admission);
       if (this.#isRevoked(admission)) end('The token was revoked.');
       else if (leftMs <= 0) end('The token has expired.');
-      else if (Number.isFinite(leftMs)) timer = setTimeout(wait, Math.min(leftMs, MAX_TIMER_MS)).unref();
+      else if (Number.isFinite(leftMs)) timer = setTimeout(wait, Math.min(leftMs, LOOK_MS)).unref();
     };
     wait();
     return { close };
@@ -197,10 +218,8 @@ export class Tokens {
   async #read(token: string): Promise<z.output<typeof claims>> {
     if (token.length > MAX_TOKEN_LENGTH) throw wrong();
     try {
-      const { payload } = await jwtVerify(token, this.#key, {
-        algorithms: ['HS256'],
-        currentDate: new Date(this.#now()),
-      });
+      // Whether it has expired is seen afterwards, by the clock that counts for it.
+      const { payload } = await jwtVerify(token, this.#key, { algorithms: ['HS256'], currentDate: new Date(0) });
       return claims.parse(payload);
     } catch (error) {
       throw error instanceof errors.JWTExpired ? expired() : wrong();
@@ -212,7 +231,7 @@ export class Tokens {
     if (this.#fixed !== null) {
       const former = await readSecret(path);
       const id = former === null ? undefined : idOf(former.toString('utf8').trim());
-      if (id !== undefined && !this.#revocations.has(id)) await this.#revocations.add(id, null);
+      if (id !== undefined && !this.#revocations.has(id)) await this.#revocations.add({ id, untilMs: null });
       return;
     }
     const known = await readSecret(path);

@@ -35,13 +35,16 @@ export interface FileRouteOptions {
   readonly gate: Gate;
   /** The slot's workspace; throws a Fault when there is none now. */
   readonly workspace: (slot: string) => FileSource;
+  /** Then no upload begins any more. */
+  readonly draining?: () => boolean;
   readonly maxUploadBytes?: number;
 }
 
 /** Ends what would never end; the disk and its quota are the real limit. */
 const MAX_UPLOAD_BYTES = 8 * 1024 ** 3;
 
-export function fileRoutes({ gate, workspace, maxUploadBytes = MAX_UPLOAD_BYTES }: FileRouteOptions): Hono<HttpEnv> {
+export function fileRoutes(options: FileRouteOptions): Hono<HttpEnv> {
+  const { gate, workspace, draining, maxUploadBytes = MAX_UPLOAD_BYTES } = options;
   const app = new Hono<HttpEnv>();
 
   app.get('/slots/:slot/files/*', needs(gate, 'agent'), async (c) => {
@@ -61,6 +64,7 @@ export function fileRoutes({ gate, workspace, maxUploadBytes = MAX_UPLOAD_BYTES 
   });
 
   app.put('/slots/:slot/files/*', needs(gate, 'agent'), async (c) => {
+    if (draining?.()) throw new Fault('SHUTTING_DOWN');
     const files = workspace(slotOf(c));
     // Left open when it is not read to its end, so that the reply still gets out.
     const source = c.env.incoming.iterator({ destroyOnReturn: false });

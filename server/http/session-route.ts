@@ -62,8 +62,8 @@ async function redeem(c: HttpContext, tickets: Tickets): Promise<Admission> {
 }
 
 async function giveCookie(c: HttpContext, tokens: Tokens, admission: Admission): Promise<void> {
-  const { role, slot, cast, expiresAtMs } = admission;
-  const ttlMs = Math.min(SESSION_MS, (expiresAtMs ?? Number.POSITIVE_INFINITY) - Date.now());
+  const { role, slot, cast } = admission;
+  const ttlMs = Math.min(SESSION_MS, tokens.leftMs(admission));
   const { token } = await tokens.mint({ role, slot, cast, ttlMs, from: admission.from ?? admission.id });
   const secure = c.req.header('origin')?.startsWith('https:') ?? false;
   const maxAge = Math.max(0, Math.floor(ttlMs / 1000));

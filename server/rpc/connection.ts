@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { RawData, WebSocket } from 'ws';
-import type { MethodName, Notice, NotificationName } from '../../protocol/contract.ts';
+import type { Notice, NotificationName } from '../../protocol/contract.ts';
 import {
   type ClientNotification,
   encodeBatch,
@@ -16,7 +16,7 @@ import {
 import { Fault } from '../../protocol/fault.ts';
 import { Bucket } from '../auth/bucket.ts';
 import type { Context, Grant, Peer } from '../methods/context.ts';
-import type { Dispatcher } from './dispatcher.ts';
+import { type Dispatcher, waits } from './dispatcher.ts';
 import { Intake } from './intake.ts';
 import { Outbox, type OutboxOptions } from './outbox.ts';
 
@@ -30,9 +30,6 @@ const MAX_BATCH_CHARS = 64 * 1024 * 1024;
 const GOODBYE_MS = 2_000;
 /** Messages: more than a terminal that is typed into by a program; who sends more is read more slowly. */
 const MESSAGES = { size: 20_000, perSecond: 20_000 } as const;
-
-/** Calls that mean nothing without their reply; every other one goes on when its connection is lost. */
-const waits: ReadonlySet<string> = new Set<MethodName>(['exec.wait', 'terminal.wait', 'cast.verify']);
 
 export interface ConnectionOptions {
   readonly socket: WebSocket;

@@ -23,6 +23,9 @@ const beginnings: ReadonlySet<string> = new Set<MethodName>([
   'watch.start',
 ]);
 
+/** Calls that mean nothing without their reply, and begin nothing: every other one goes on when its connection is lost. */
+export const waits: ReadonlySet<string> = new Set<MethodName>(['exec.wait', 'terminal.wait', 'cast.verify']);
+
 /** What became of one call, for metrics. */
 export interface CallRecord {
   /** A method of the contract, or `unknown`. */
@@ -40,17 +43,25 @@ export interface DispatcherOptions {
 
 export class Dispatcher {
   readonly #options: DispatcherOptions;
+  #busy = 0;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
+  }
+
+  /** Calls that run now, without those that only wait. */
+  get busy(): number {
+    return this.#busy;
   }
 
   /** Calls a method. Throws a Fault and nothing else. */
   async dispatch(name: string, params: unknown, context: Context): Promise<unknown> {
     const startMs = performance.now();
     const method = methodNamed(name) === undefined ? 'unknown' : (name as MethodName);
+    const weight = waits.has(name) ? 0 : 1;
     const record = (outcome: 'ok' | FaultName): void =>
       this.#options.observe?.({ method, outcome, durationMs: performance.now() - startMs });
+    this.#busy += weight;
     try {
       const result = await this.#call(name, params, context);
       record('ok');
@@ -59,6 +70,8 @@ export class Dispatcher {
       const fault = this.#toFault(error, name, context);
       record(fault.fault);
       throw fault;
+    } finally {
+      this.#busy -= weight;
     }
   }
 

@@ -46,6 +46,8 @@ export interface EndpointOptions {
   readonly gate: Gate;
   readonly routes: readonly SocketRoute[];
   readonly log: Logger;
+  /** Then nobody new is let in; who is here stays. */
+  readonly draining?: () => boolean;
   readonly pingMs?: number;
   readonly maxSockets?: number;
   readonly reservedForAgents?: number;
@@ -94,14 +96,14 @@ export class Endpoint {
   }
 
   async #admit(request: IncomingMessage, head: Buffer): Promise<{ route: SocketRoute; visit: Visit }> {
-    const { gate, routes } = this.#options;
+    const { gate, routes, draining } = this.#options;
     gate.checkOrigin(request);
     refuseSmuggling(request, head);
     const url = addressOf(request);
     const route = url === null ? undefined : routes.find((candidate) => candidate.serves(url.pathname));
     if (url === null || route === undefined) throw new Fault('METHOD_NOT_FOUND', 'There is no WebSocket at this path.');
     const admission = await gate.admit(request);
-    if (this.#closed) throw new Fault('SHUTTING_DOWN');
+    if (this.#closed || draining?.()) throw new Fault('SHUTTING_DOWN');
     const visit = { admission, url };
     route.check(visit);
     const offered = offeredProtocols(request.headers);

@@ -48,6 +48,7 @@ const may: Readonly<Record<string, readonly string[]>> = {
     'server/config.ts',
     'server/claim.ts',
     'server/replace.ts',
+    'server/drain.ts',
     'server/systemd.ts',
     'server/gateway.ts',
   ],

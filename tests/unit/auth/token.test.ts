@@ -9,13 +9,17 @@ import { Tokens } from '../../../server/auth/token.ts';
 let dataDir = '';
 let nowMs = Date.now();
 const now = (): number => nowMs;
-const open = (fixed?: string): Promise<Tokens> => Tokens.open({ dataDir, fixed, now });
+/** How far the host's clock was set: time itself does not jump. */
+let setMs = 0;
+const open = (fixed?: string): Promise<Tokens> =>
+  Tokens.open({ dataDir, fixed, now: () => nowMs + setMs, elapsed: now });
 const adminToken = async (): Promise<string> => (await readFile(join(dataDir, 'token'), 'utf8')).trim();
 const permissions = async (name: string): Promise<number> => (await stat(join(dataDir, name))).mode & 0o777;
 
 beforeEach(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'slotcast-token-'));
   nowMs = Date.now();
+  setMs = 0;
 });
 afterEach(() => rm(dataDir, { recursive: true, force: true }));
 
@@ -105,6 +109,42 @@ test('a revoked token stays so after a restart, and others stay good', async () 
     await expect(opened.verify(good.token)).resolves.toBeDefined();
   }
   expect(await permissions('revoked.json')).toBe(0o600);
+});
+
+const YEAR_MS = 365 * 86_400_000;
+
+test.each([10 * YEAR_MS, 86_400_000, -86_400_000, -10 * YEAR_MS])(
+  'a token lives as long as it was made for when the clock is set by %d ms',
+  async (jumpMs) => {
+    const tokens = await open();
+    const { token, id, expiresAtMs } = await tokens.mint({ role: 'viewer', slot: null, ttlMs: 1000 });
+    setMs = jumpMs;
+    nowMs += 999;
+    const admission = await tokens.verify(token);
+    expect(admission).toMatchObject({ id, expiresAtMs });
+    expect(tokens.leftMs(admission)).toBe(1);
+    nowMs += 2;
+    await expect(tokens.verify(token)).rejects.toMatchObject({ message: 'The token has expired.' });
+  },
+);
+
+test('a token that another process made goes by the wall clock', async () => {
+  const { token } = await (await open()).mint({ role: 'viewer', slot: null, ttlMs: 1000 });
+  const tokens = await open();
+  await expect(tokens.verify(token)).resolves.toBeDefined();
+  setMs = 2000;
+  await expect(tokens.verify(token)).rejects.toMatchObject({ message: 'The token has expired.' });
+});
+
+test('a clock that is set forth and back lets no revoked token in again', async () => {
+  const tokens = await open();
+  const { token, id, expiresAtMs } = await tokens.mint({ role: 'viewer', slot: null, ttlMs: 60_000 });
+  setMs = YEAR_MS;
+  await tokens.revoke(id, expiresAtMs);
+  await tokens.revoke('tok_other');
+  await expect(tokens.verify(token)).rejects.toMatchObject({ message: 'The token was revoked.' });
+  setMs = 0;
+  await expect(tokens.verify(token)).rejects.toMatchObject({ message: 'The token was revoked.' });
 });
 
 test('the list forgets tokens that have expired since', async () => {
