@@ -1,12 +1,10 @@
 // The keeper in the gateway's own process: it joins logs with their recordings and children with what they stand in, and ends all of it.
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import type { CastHeader } from '../../protocol/asciicast.ts';
 import { endLabel, isCommandStart, startLabel } from '../../protocol/command-mark.ts';
 import type { Limit } from '../../protocol/exec.ts';
 import { Fault } from '../../protocol/fault.ts';
 import type { Capability } from '../../protocol/server.ts';
-import { CAST_ID } from '../../protocol/vocabulary.ts';
+import { asNoSpace, castDirectory, castPath, headerOf } from './cast-place.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { DEFAULT_DISK_LIMITS, type DiskLimits, DiskWatch } from './disk-watch.ts';
 import { FrameLog } from './frame-log.ts';
@@ -21,12 +19,13 @@ import type {
   SlotPlace,
   TerminalSpec,
 } from './keeper.ts';
-import { OutputBudget } from './output.ts';
+import { OutputBudgets } from './output.ts';
 import { emptyPlace, preparePlace } from './place.ts';
 import { startProcess } from './process.ts';
 import { type PtyTerminal, startTerminal } from './pty.ts';
 import { type CastPlace, type Missing, Recorder } from './recorder.ts';
 import { type Recovery, recoverCasts } from './recovery.ts';
+import { RingBudget } from './ring-budget.ts';
 import { type Cgroup, type CgroupError, Cgroups, openCgroups } from './sandbox/cgroup.ts';
 import { DEFAULT_LIMITS, type Limits, type Policy } from './sandbox/policy.ts';
 import { probe } from './sandbox/probe.ts';
@@ -34,8 +33,6 @@ import { terminalCommand } from './sandbox/terminal-command.ts';
 
 /** Recordings hold whatever agents printed: for the gateway's own user alone. */
 const CASTS_MODE = 0o700;
-/** Output that the running commands of a slot keep, beyond a megabyte of each stream: all that two may ask for. */
-const SLOT_OUTPUT_BYTES = 256 * 1024 * 1024;
 
 /** Where what goes wrong without a caller is told: a recording that can't be written or recovered. */
 export interface KeeperLog {
@@ -70,14 +67,6 @@ interface Killable {
   kill(limit?: Limit): Promise<void>;
 }
 
-/**
- * Frames that all logs keep in memory together, and one of them at most and at least: for who is a few milliseconds behind. What is older is in
- * the recording.
- */
-const RINGS_BYTES = 8 * 1024 * 1024;
-const MAX_RING_BYTES = 1024 * 1024;
-const MIN_RING_BYTES = 64 * 1024;
-
 const NEVER_BEGUN = { outcome: 'lost', exitCode: null, signal: null, durationMs: 0 } as const;
 
 /** What runs in one slot. */
@@ -92,8 +81,8 @@ export class LocalKeeper implements Keeper {
   readonly #clock: Clock;
   readonly #logs = new Map<string, OpenLog>();
   readonly #children = new Set<Killable>();
-  /** By slot. */
-  readonly #budgets = new Map<string, OutputBudget>();
+  readonly #budgets = new OutputBudgets();
+  readonly #rings: RingBudget | null;
   readonly #starting = new Set<Promise<unknown>>();
   readonly #disk: DiskWatch;
   /** By the name of the slot; only those in which something runs. */
@@ -108,6 +97,7 @@ export class LocalKeeper implements Keeper {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#policy = { limits: DEFAULT_LIMITS, ...options.policy };
+    this.#rings = options.smallRings ? new RingBudget() : null;
     this.#disk = new DiskWatch(options.dataDir, this.#diskLimits);
   }
 
@@ -209,7 +199,7 @@ export class LocalKeeper implements Keeper {
       recovered: (missing) => this.#recovered(log, missing, stopped.seq),
     }).catch(asNoSpace);
     this.#logs.set(cast, { log, recorder, spec });
-    this.#shareRings();
+    this.#rings?.add(log);
     return log;
   }
 
@@ -230,13 +220,7 @@ export class LocalKeeper implements Keeper {
     open.log.close();
     await open.recorder.close();
     if (this.#logs.delete(cast)) this.#lostFrames += open.recorder.lostFrames;
-    this.#shareRings();
-  }
-
-  #shareRings(): void {
-    if (this.#options.smallRings !== true) return;
-    const share = Math.min(MAX_RING_BYTES, Math.max(MIN_RING_BYTES, RINGS_BYTES / this.#logs.size));
-    for (const { log } of this.#logs.values()) log.ringBytes = share;
+    this.#rings?.remove(open.log);
   }
 
   recording(): RecordingState {
@@ -249,8 +233,7 @@ export class LocalKeeper implements Keeper {
 
   async startProcess({ marker, ...spec }: ProcessSpec): Promise<KeptProcess> {
     const policy = this.#policy;
-    const budget = this.#budgets.get(spec.place.slot) ?? new OutputBudget(SLOT_OUTPUT_BYTES);
-    this.#budgets.set(spec.place.slot, budget);
+    const budget = this.#budgets.of(spec.place.slot);
     this.#mark(marker, (process, command) => startLabel(process, command));
     const starting = this.#start(() =>
       this.#grouped(spec.place, (group) => startProcess({ ...spec, policy, group, budget })),
@@ -418,34 +401,3 @@ export class LocalKeeper implements Keeper {
 
 /** Why nothing runs in a slot under --record strict. */
 const UNRECORDED = "the recording can't be written, and nothing is to run unrecorded";
-
-/** Where the recordings of a data directory are. */
-export function castDirectory(dataDir: string): string {
-  return join(dataDir, 'casts');
-}
-
-/** Throws when the name is none of a cast: it becomes a path. */
-export function castPath(dataDir: string, cast: string): string {
-  if (!CAST_ID.test(cast)) throw new Error('that is no name of a recording');
-  return join(castDirectory(dataDir), `${cast}.cast`);
-}
-
-function headerOf({ cast, slot, label, cols, rows }: LogSpec, startedAt: number): CastHeader {
-  const termType = 'xterm-256color';
-  return {
-    version: 3,
-    cols,
-    rows,
-    termType,
-    timestamp: Math.floor(startedAt / 1000),
-    ...(label === null ? {} : { title: label }),
-    env: { SHELL: '/bin/bash', TERM: termType },
-    slotcast: { cast, slot, label, startedAt },
-  };
-}
-
-function asNoSpace(error: unknown): never {
-  const code = error instanceof Error && 'code' in error ? error.code : null;
-  if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error;
-  throw new Fault('NO_SPACE', 'The disk is full, so no recording could be begun. Free space in the data directory.');
-}

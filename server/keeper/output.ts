@@ -6,6 +6,20 @@ const FIRST_BYTES = 4096;
 /** A buffer of this size is had in any case: half of what a command keeps of a stream when nothing is said. */
 const FREE_BYTES = 512 * 1024;
 
+/** Output that the running commands of a slot keep, beyond a megabyte of each stream: all that two may ask for. */
+const SLOT_OUTPUT_BYTES = 256 * 1024 * 1024;
+
+/** One budget for each slot. */
+export class OutputBudgets {
+  readonly #bySlot = new Map<string, OutputBudget>();
+
+  of(slot: string): OutputBudget {
+    const budget = this.#bySlot.get(slot) ?? new OutputBudget(SLOT_OUTPUT_BYTES);
+    this.#bySlot.set(slot, budget);
+    return budget;
+  }
+}
+
 /** The memory that several keepers may take together, beyond what each has in any case. */
 export class OutputBudget {
   #leftBytes: number;

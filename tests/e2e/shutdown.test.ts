@@ -169,8 +169,8 @@ test('an upload that has begun ends', async () => {
     upload.once('error', reject);
   });
   upload.write('half');
-  const workspace = join(program.dataDir, 'slots', slot, 'workspace');
-  await until('its first half is there', () => readdirSync(workspace).length > 0);
+  const drafts = join(program.dataDir, 'slots', slot, 'drafts');
+  await until('its first half is there', () => readdirSync(drafts).length > 0);
   await stopping(program);
   await until('it says so', () => program.seen.stderr.includes('for 1 reply; send SIGTERM again'));
   upload.end('half');

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, constants, openSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { holderOf } from '../pid-file.ts';
 import type { Greeting } from './contract.ts';
@@ -16,6 +17,9 @@ const PROGRAM = fileURLToPath(
 const GREETING_MS = 5_000;
 /** Node starts in a tenth of a second; on a host under load in some. */
 const START_MS = 20_000;
+/** A keeper that does not listen any more seals its recordings. */
+const GOING_MS = 10_000;
+const LOOK_MS = 10;
 /** What a keeper needs of the environment: nothing of the gateway's secrets. */
 const ENVIRONMENT = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'LC_ALL', 'TZ'] as const;
 /** A process that spawns is forked in proportion to its memory, so it keeps its young generation small; see thrift.ts. */
@@ -51,6 +55,11 @@ export async function accepted(greeted: Promise<Greeting | null>, dataDir: strin
   clearTimeout(timer);
   if (greeting === null) {
     const pid = holderOf(join(dataDir, pidFile));
+    if (pid === null) {
+      throw new KeeperError(
+        `what listens at ${socketFile} in ${dataDir} does not speak as a keeper does. End it, or choose another --data-dir.`,
+      );
+    }
     throw new KeeperError(
       `the keeper of ${dataDir} (process ${pid}) does not answer. If it was stopped, let it go on by kill -CONT ${pid}; ` +
         `or end it, and everything in its slots, by kill -9 ${pid}.`,
@@ -82,9 +91,17 @@ async function open(dataDir: string): Promise<Socket | null> {
   }
 }
 
+/** The process, if it is still there after a while: one that has just ended everything is about to go. */
+async function lasting(holder: () => number | null): Promise<number | null> {
+  for (const endMs = performance.now() + GOING_MS; performance.now() < endMs; await delay(LOOK_MS)) {
+    if (holder() === null) return null;
+  }
+  return holder();
+}
+
 /** Starts a keeper, of a session of its own: what ends the gateway does not end it. */
 async function started(dataDir: string, version: string): Promise<Socket> {
-  const living = holderOf(join(dataDir, pidFile));
+  const living = await lasting(() => holderOf(join(dataDir, pidFile)));
   if (living !== null) {
     throw new KeeperError(
       `the keeper of ${dataDir} (process ${living}) lives but does not listen. End it, and everything in its slots, by kill -9 ${living}.`,

@@ -1,5 +1,6 @@
 // The keeper as the gateway sees it, at the other end of a socket: finds or starts it, mirrors what it has, and notices its death, after which
 // it starts a new one. It never invents how something ended.
+import { Fault } from '../../../protocol/fault.ts';
 import type { NumberedFrame } from '../../../protocol/frame.ts';
 import type { Capability } from '../../../protocol/server.ts';
 import { tryKill } from '../foreground.ts';
@@ -54,6 +55,7 @@ export class RemoteKeeper implements Keeper {
   /** Whether this gateway has started it. */
   #isOurs = false;
   #leaving = false;
+  #restart: Promise<void> | null = null;
   readonly #pings: NodeJS.Timeout;
   #recording: RecordingState = { failing: 0, lostFrames: 0 };
   /** A ping that has no answer yet. */
@@ -188,6 +190,8 @@ export class RemoteKeeper implements Keeper {
     if (this.#leaving) return;
     this.#leaving = true;
     clearInterval(this.#pings);
+    // One that is just being started for one that died.
+    await this.#restart;
     const link = this.#link;
     if (link === null) return;
     // Somebody may have stopped it.
@@ -218,6 +222,7 @@ export class RemoteKeeper implements Keeper {
       this.#attached = await link.call('attach', settings);
       this.#recording = this.#attached.recording;
     } catch (error) {
+      if (error instanceof Fault && error.fault === 'SHUTTING_DOWN') await link.closed;
       link.destroy();
       throw error;
     }
@@ -324,7 +329,7 @@ export class RemoteKeeper implements Keeper {
     for (const terminal of this.#terminals.values()) terminal.lose();
     for (const log of this.#logs.values()) log.close();
     for (const map of [this.#processes, this.#terminals, this.#logs, this.#early, this.#kept]) map.clear();
-    void this.#startAgain();
+    this.#restart = this.#startAgain();
   }
 
   async #startAgain(): Promise<void> {
@@ -333,7 +338,8 @@ export class RemoteKeeper implements Keeper {
       if (this.#leaving) return;
       try {
         await this.#attach();
-        return this.restarted();
+        if (!this.#leaving) this.restarted();
+        return;
       } catch (error) {
         this.#tell(error, 'a new keeper could not be started');
       }

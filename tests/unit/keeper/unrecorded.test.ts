@@ -1,8 +1,9 @@
 // What happens in a slot whose recording the disk does not take: under strict nothing runs unrecorded, under best-effort everything goes on.
 import { afterEach, expect, type TestContext, test } from 'vitest';
+import { castPath } from '../../../server/keeper/cast-place.ts';
 import type { FrameLog } from '../../../server/keeper/frame-log.ts';
 import type { ProcessOrder } from '../../../server/keeper/keeper.ts';
-import { castPath, LocalKeeper } from '../../../server/keeper/local-keeper.ts';
+import { LocalKeeper } from '../../../server/keeper/local-keeper.ts';
 import { type SmallDisk, smallDisk } from '../../support/small-disk.ts';
 import { eventsOf, readCast } from './scratch.ts';
 import { until } from './until.ts';
