@@ -190,9 +190,15 @@ export class Lease {
     for (const cast of [...this.#casts, ...watcher.casts])
       if (cast !== null && !listed.includes(cast))
         ledger.violation('recording', `${cast} is not listed`, { ...context, listed });
-    await checkRecordings({ client, casts: listed, items: this.items, seen: watcher.seen, ledger, context }).catch(
-      (failed) => ledger.violation('recording', 'cannot be read', { ...context, casts: listed, failed }),
-    );
+    await checkRecordings({
+      client,
+      casts: listed,
+      items: this.items,
+      seen: watcher.seen,
+      ledger,
+      context,
+      releasedMs: order.sinceMs,
+    }).catch((failed) => ledger.violation('recording', 'cannot be read', { ...context, casts: listed, failed }));
   }
 
   #checkCounts(text) {

@@ -67,7 +67,8 @@ export class Watcher {
       if (event.gap.from !== this.#seq + 1 || event.gap.to !== event.seq)
         wrong('a gap is not what is missing', event.gap);
     } else {
-      if (event.cast === this.#cast) wrong('a fresh screen of the same recording names no gap', { seq: event.seq });
+      if (event.cast === this.#cast && event.cast !== null)
+        wrong('a fresh screen of the same recording names no gap', { seq: event.seq });
       this.#cast = event.cast;
     }
     this.#seq = event.seq;
