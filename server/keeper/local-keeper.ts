@@ -1,4 +1,4 @@
-// The keeper in the gateway's own process: it joins logs with their recordings and children with what they stand in, and ends all of it.
+// The keeper itself: joins logs with their recordings and children with what they stand in, and ends all of it.
 import { mkdir } from 'node:fs/promises';
 import { endLabel, isCommandStart, startLabel } from '../../protocol/command-mark.ts';
 import type { Limit } from '../../protocol/exec.ts';
@@ -101,7 +101,6 @@ export class LocalKeeper implements Keeper {
     this.#disk = new DiskWatch(options.dataDir, this.#diskLimits);
   }
 
-  /** A keeper that has been started. */
   static async open(options: LocalKeeperOptions): Promise<LocalKeeper> {
     const keeper = new LocalKeeper(options);
     await keeper.start();
@@ -136,8 +135,8 @@ export class LocalKeeper implements Keeper {
   }
 
   async #probe(): Promise<void> {
-    const groups = this.#groups === null ? {} : { groups: this.#groups };
-    this.#capabilities = await probe(this.#policy, this.#options.dataDir, { ...this.#uidBase(), ...groups });
+    const how = { ...this.#uidBase(), ...(this.#groups === null ? {} : { groups: this.#groups }) };
+    this.#capabilities = await probe(this.#policy, this.#options.dataDir, how);
   }
 
   /** null where there can be none. */
@@ -385,9 +384,8 @@ export class LocalKeeper implements Keeper {
     await this.#cgroups?.close().catch((error: unknown) => this.#tell(error, 'control groups could not be removed'));
   }
 
-  #uidBase(): { readonly uidBase?: number } {
-    const { uidBase } = this.#options;
-    return uidBase === undefined ? {} : { uidBase };
+  #uidBase(): Pick<LocalKeeperOptions, 'uidBase'> {
+    return this.#options.uidBase === undefined ? {} : { uidBase: this.#options.uidBase };
   }
 
   #tell(err: unknown, message: string): void {
