@@ -63,10 +63,10 @@ function slotRow({ slot, state, since, processes, viewers, network, label, runni
   ];
 }
 
-const CAST_HEAD = ['CAST', 'SLOT', 'STARTED', 'DURATION', 'SIZE', 'COMMANDS', 'LABEL'];
+const CAST_HEAD = ['CAST', 'SLOT', 'STARTED', 'DURATION', 'SIZE', 'COMMANDS', 'PINNED', 'LABEL'];
 
-function castRow({ cast, slot, startedAt, duration: seconds, bytes, commands, label, live }: CastInfo) {
+function castRow({ cast, slot, startedAt, duration: seconds, bytes, commands, label, live, pinned }: CastInfo) {
   const started = new Date(startedAt).toISOString().slice(0, 19).replace('T', ' ');
   const length = `${duration(seconds)}${live ? ' (live)' : ''}`;
-  return [cast, slot, started, length, size(bytes), String(commands), label ?? ''];
+  return [cast, slot, started, length, size(bytes), String(commands), pinned ? 'yes' : '', label ?? ''];
 }

@@ -7,6 +7,7 @@ import { doctor } from './doctor.ts';
 import { exec } from './exec.ts';
 import { listCasts, listSlots } from './list.ts';
 import { open } from './open.ts';
+import { pin } from './pin.ts';
 import { play } from './play.ts';
 import { serve } from './serve.ts';
 import { token } from './token.ts';
@@ -86,6 +87,10 @@ export function slotcast(done: (exitCode: number) => void): Command {
     .addOption(new Option('--limit <number>', 'at most so many').argParser(parseCount).default(100))
     .option('--json', 'for programs')
     .action(async (options: Options) => done(await listCasts(options)));
+
+  client('pin <cast>', 'keeps a recording whatever --keep-casts of the gateway says')
+    .option('--off', 'no more')
+    .action(async (cast: string, options: Options & { off?: boolean }) => done(await pin(cast, options)));
 
   client('token', 'makes a token and prints it')
     .addOption(new Option('--role <role>', 'what it allows').choices(roles).default('viewer'))

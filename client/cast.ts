@@ -49,6 +49,11 @@ export class Casts {
     return await this.#call('cast.verify', { cast }, options);
   }
 
+  /** Keeps it whatever the rule for old recordings says, or no more. */
+  async pin(cast: string, pinned = true, options?: CallOptions): Promise<void> {
+    await this.#call('cast.pin', { cast, pinned }, options);
+  }
+
   /** What one command printed, as text. */
   async output(params: Params<'cast.output'>, options?: CallOptions): Promise<Result<'cast.output'>> {
     return await this.#call('cast.output', params, options);

@@ -25,6 +25,7 @@ const repeatable: ReadonlySet<MethodName> = new Set<MethodName>([
   'cast.read',
   'cast.output',
   'cast.verify',
+  'cast.pin',
   'file.read',
   'file.list',
   'file.stat',

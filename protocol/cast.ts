@@ -34,6 +34,7 @@ export const castInfo = z.object({
   cols: z.int(),
   rows: z.int(),
   live: z.boolean(),
+  pinned: z.boolean().describe('kept whatever --keep-casts says'),
   commands: z.int(),
   failed: z.int().describe('commands that ended otherwise than by exit code 0'),
 });
@@ -103,6 +104,14 @@ export const castMethods = {
         .describe('stands for all of it, to be compared with one noted elsewhere; null unless ok'),
     }),
     faults: ['CAST_NOT_FOUND'],
+  }),
+  'cast.pin': method({
+    summary: 'Keeps a recording whatever the rule for old ones says, or no more. It may be one that is still recorded.',
+    role: 'agent',
+    needs: 'nothing',
+    params: z.strictObject({ cast: castId, pinned: z.boolean() }),
+    result: z.object({ cast: castId, pinned: z.boolean() }),
+    faults: ['CAST_NOT_FOUND', 'NO_SPACE'],
   }),
   'cast.seek': method({
     summary: 'The screen at a moment; past the end the last one.',

@@ -35,7 +35,7 @@ function refusePlanted(dataDir: string): void {
     if (found !== undefined && found.uid !== 0 && found.uid !== process.getuid?.()) throw planted(dataDir, name);
   }
   for (const slot of names.slice(OWN_NAMES.length)) {
-    for (const name of ['workspace', 'tmp', 'spool'].map((part) => join(slot, part))) {
+    for (const name of ['workspace', 'tmp', 'spool', 'drafts'].map((part) => join(slot, part))) {
       if (lstatSync(join(dataDir, name), { throwIfNoEntry: false })?.isSymbolicLink()) throw planted(dataDir, name);
     }
   }

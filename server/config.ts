@@ -23,6 +23,26 @@ const whole = (min: number, max: number) =>
 const flag = z.union([z.boolean(), z.stringbool()]);
 const list = z.union([z.array(z.string()), z.string().transform((text) => text.split(',').filter(Boolean))]);
 
+const DAY_MS = 86_400_000;
+const AGES_MS: Readonly<Record<string, number>> = { s: 1000, min: 60_000, h: 3_600_000, d: DAY_MS, w: 7 * DAY_MS };
+
+/** How long recordings are kept: an age (`14d`), a size of all (`20GB`), or both; or `off`. A lone m would be minutes to one and megabytes to the next. */
+const keepRule = z.string().transform((text, context) => {
+  const rule: { maxAgeMs: number | null; maxBytes: number | null } = { maxAgeMs: null, maxBytes: null };
+  if (text.trim() === 'off') return rule;
+  for (const part of text.split(',').map((word) => word.trim())) {
+    const [, number, unit = ''] = /^([1-9]\d{0,8})(s|min|h|d|w)$/.exec(part) ?? [];
+    const isSize = /^\d+(?:\.\d+)? ?(?:[kgt](?:i?b)?|mi?b)$/i.test(part) && bytesOf(part) > 0;
+    if (number !== undefined && rule.maxAgeMs === null) rule.maxAgeMs = Number(number) * (AGES_MS[unit] ?? DAY_MS);
+    else if (isSize && rule.maxBytes === null) rule.maxBytes = bytesOf(part);
+    else {
+      context.addIssue('give an age (s, min, h, d, w), a size (KB, MB, GB, TB), or both with a comma between');
+      return z.NEVER;
+    }
+  }
+  return rule;
+});
+
 const UNITS = 'KMGT';
 /** Bytes: a number, or one with K, M, G or T behind it (also KiB, KB: all count by 1024). */
 const size = (min: number) =>
@@ -66,6 +86,16 @@ export const options = {
     z.enum(['off', 'token', 'open']).default('off'),
   ),
   mount: option('--mount <SRC:DST[:ro]>', 'shows a host directory in every slot; may be repeated', list.default([])),
+  record: option(
+    '--record <strict|best-effort>',
+    'when a recording cannot be written: strict stops what runs in the slot, best-effort lets it go on',
+    z.enum(['strict', 'best-effort']).default('best-effort'),
+  ),
+  keepCasts: option(
+    '--keep-casts <14d,20GB|off>',
+    'the oldest recordings are removed when they are older, or all together larger; pinned ones never',
+    keepRule.prefault('off'),
+  ),
   recordInput: option('--record-input', 'records what is typed, passwords too', flag.default(false)),
   allowHost: option(
     '--allow-host <name>',

@@ -218,7 +218,12 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
     takeoverGraceMs: Math.min(TAKEOVER_GRACE_MS, graceMs),
     failed: (slot, error) => log.error({ slot: slot.name, err: error }, 'slot failed'),
   });
-  const library = new Library({ dir: castDirectory(config.dataDir), live: (cast) => liveCast(pool, keeper, cast) });
+  const library = new Library({
+    dir: castDirectory(config.dataDir),
+    live: (cast) => liveCast(pool, keeper, cast),
+    keep: config.keepCasts,
+    log,
+  });
   const lane = new Lane();
   const followers = new Followers(sandboxed);
   const handlers: Handlers = {
@@ -231,7 +236,11 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
     ...fileHandlers(pool),
   };
   const gate = new Gate({ tokens, origins: { host: config.host, allowed: config.allowHost } });
-  const metrics: Metrics = new Metrics({ slots: () => pool.list(), connections: () => endpoint.size });
+  const metrics: Metrics = new Metrics({
+    slots: () => pool.list(),
+    connections: () => endpoint.size,
+    recording: () => keeper.recording(),
+  });
   const dispatcher = new Dispatcher({ handlers, log, draining: () => draining, observe: metrics.observeCall });
   const endpoint: Endpoint = new Endpoint({
     gate,
@@ -305,11 +314,11 @@ function tellSealed(pool: Pool, library: Library): void {
 }
 
 function keeperOptions(config: Config, log: Logger) {
-  const { dataDir, sandbox, mounts, network, recordInput, uidBase, keeperAloneMs: aloneMs } = config;
+  const { dataDir, sandbox, mounts, network, record, recordInput, uidBase, keeperAloneMs: aloneMs } = config;
   const disk = { diskBytes: config.maxDisk, files: config.maxFiles, minFreeBytes: config.minFreeDisk };
   const policy = { sandbox, mounts, network, limits: limitsOf(config) };
   const readFrames = (cast: string, from: CastPlace) => framesBehind(castDirectory(dataDir), cast, from);
-  return { settings: { dataDir, policy, recordInput, uidBase, disk, aloneMs }, version, log, readFrames };
+  return { settings: { dataDir, policy, record, recordInput, uidBase, disk, aloneMs }, version, log, readFrames };
 }
 
 function limitsOf({ maxMemory, maxPids, maxFileSize, maxOpenFiles, maxShm }: Config): Limits {

@@ -43,7 +43,10 @@ export async function serve(argv: readonly string[]): Promise<number> {
   };
   await (leaves ? gateway.leave() : gateway.close(waits));
   systemd.close();
-  return signal === 'SIGHUP' ? UPGRADE : 0;
+  const code = signal === 'SIGHUP' ? UPGRADE : 0;
+  // What waits for something that goes on under the next gateway must not hold this one.
+  if (leaves) process.exit(code);
+  return code;
 }
 
 /** How to get in. Only here is a ticket ever written: it works once and not for long. */

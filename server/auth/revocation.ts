@@ -1,5 +1,6 @@
 // Tokens that were taken back before their time. A token that is on the list opens nothing, also what it has opened already.
 import { z } from 'zod';
+import { Fault } from '../../protocol/fault.ts';
 import { readSecret, writeSecret } from './secret-file.ts';
 
 const revokedFile = z.object({
@@ -28,6 +29,8 @@ export class Revocations {
   readonly #revoked: Map<string, Revoked>;
   readonly #listeners = new Set<(id: string) => void>();
   #saved: Promise<void> = Promise.resolve();
+  /** The file lacks some of them. */
+  #isBehind = false;
 
   private constructor(options: RevocationOptions, revoked: Map<string, Revoked>) {
     this.#options = options;
@@ -52,7 +55,10 @@ export class Revocations {
     return this.#revoked.has(id);
   }
 
-  /** Takes effect at once; resolves when it is on disk. `leftMs`: how long the token would still have lived. */
+  /**
+   * Takes effect at once; resolves when it is on disk. `leftMs`: how long the token would still have lived.
+   * Faults: NO_SPACE, then it takes effect all the same, but a restart would not know of it.
+   */
   async add(
     { id, untilMs }: { readonly id: string; readonly untilMs: number | null },
     leftMs = Number.POSITIVE_INFINITY,
@@ -61,7 +67,7 @@ export class Revocations {
     for (const listener of this.#listeners) listener(id);
     const write = (): Promise<void> => this.#write();
     this.#saved = this.#saved.then(write, write);
-    await this.#saved;
+    await this.#saved.catch(asNoSpace);
   }
 
   /** Calls with the name of every token that is revoked from now on. */
@@ -70,9 +76,10 @@ export class Revocations {
     return { close: () => void this.#listeners.delete(listener) };
   }
 
-  /** Resolves when nothing is written any more. */
+  /** Resolves when nothing is written any more. What did not fit on the disk is tried once more. */
   async close(): Promise<void> {
     await this.#saved.catch(() => {});
+    if (this.#isBehind) await this.#write().catch(() => {});
   }
 
   async #write(): Promise<void> {
@@ -81,8 +88,19 @@ export class Revocations {
       if (endMs < elapsedMs) this.#revoked.delete(id);
     }
     const revoked = [...this.#revoked].map(([id, { untilMs }]) => ({ id, untilMs }));
+    this.#isBehind = true;
     await writeSecret(this.#options.path, `${JSON.stringify({ version: 1, revoked })}\n`);
+    this.#isBehind = false;
   }
+}
+
+function asNoSpace(error: unknown): never {
+  const code = error instanceof Error && 'code' in error ? error.code : null;
+  if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error;
+  throw new Fault(
+    'NO_SPACE',
+    'The token is refused from now on, but the disk is full: a restart would let it in again. Free space, and revoke it once more.',
+  );
 }
 
 function parseFile(text: string): z.output<typeof revokedFile> {

@@ -1,7 +1,7 @@
 // Files that only the gateway's user may read: made once, kept 0600, replaced whole. Their content goes nowhere else.
-import { randomBytes } from 'node:crypto';
-import { chmod, link, mkdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { createFile, replaceFile } from '../atomic-file.ts';
 
 const OWNER_ONLY = 0o600;
 
@@ -22,26 +22,12 @@ export async function readOrMakeSecret(path: string, make: () => Promise<Buffer>
   const known = await readSecret(path);
   if (known !== null) return known;
   const content = await make();
-  const draft = await writeDraft(path, content);
-  try {
-    await link(draft, path);
-    return content;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    return await readFile(path);
-  } finally {
-    await unlink(draft);
-  }
+  await mkdir(dirname(path), { recursive: true });
+  return (await createFile(path, content)) ? content : await readFile(path);
 }
 
 /** Replaces the file, whole or not at all. */
 export async function writeSecret(path: string, content: string): Promise<void> {
-  await rename(await writeDraft(path, content), path);
-}
-
-async function writeDraft(path: string, content: string | Buffer): Promise<string> {
   await mkdir(dirname(path), { recursive: true });
-  const draft = `${path}.${randomBytes(6).toString('hex')}`;
-  await writeFile(draft, content, { mode: OWNER_ONLY, flag: 'wx', flush: true });
-  return draft;
+  await replaceFile(path, content);
 }

@@ -7,6 +7,7 @@ import { castId } from '../../protocol/cast.ts';
 import { Fault } from '../../protocol/fault.ts';
 import { type Role, roles } from '../../protocol/method.ts';
 import { slotName } from '../../protocol/value.ts';
+import { removeDrafts } from '../atomic-file.ts';
 import { Lifetimes } from './lifetime.ts';
 import { Revocations } from './revocation.ts';
 import type { Scope } from './scope.ts';
@@ -110,7 +111,7 @@ export class Tokens {
     dataDir,
     now = Date.now,
   }: Pick<TokenOptions, 'dataDir' | 'now'>): Promise<Pick<Tokens, 'mint'>> {
-    const key = await readOrMakeSecret(join(dataDir, 'secret.key'), () => randomBytes(KEY_BYTES));
+    const key = await readKey(dataDir);
     const clocks = { now, elapsed: () => performance.now() };
     const revocations = await Revocations.open({ path: join(dataDir, 'revoked.json'), ...clocks });
     return new Tokens({ key, fixed: null, revocations, now, lifetimes: new Lifetimes(clocks) });
@@ -122,10 +123,8 @@ export class Tokens {
     if (fixed !== undefined && fixed.length < MIN_TOKEN_LENGTH) {
       throw new Error(`SLOTCAST_TOKEN has ${fixed.length} characters; it needs at least ${MIN_TOKEN_LENGTH}.`);
     }
-    const key = await readOrMakeSecret(join(dataDir, 'secret.key'), () => randomBytes(KEY_BYTES));
-    if (key.length !== KEY_BYTES) {
-      throw new Error('secret.key in the data directory is damaged. Remove it: a new one is made, and old tokens end.');
-    }
+    await removeDrafts(dataDir);
+    const key = await readKey(dataDir);
     const revocations = await Revocations.open({ path: join(dataDir, 'revoked.json'), now, elapsed });
     const digest = fixed === undefined ? null : sha256(fixed);
     const lifetimes = new Lifetimes({ now, elapsed });
@@ -173,7 +172,7 @@ export class Tokens {
     }
   }
 
-  /** Ends a token by its name, and with it whatever it or a session made from it holds open. */
+  /** Ends a token by its name, and with it whatever it or a session made from it holds open. Faults: NO_SPACE, when only a restart would not know of it. */
   async revoke(id: string, expiresAtMs: number | null = null): Promise<void> {
     await this.#revocations.add({ id, untilMs: expiresAtMs }, this.#lifetimes.leftMs({ id, expiresAtMs }));
   }
@@ -249,6 +248,13 @@ export class Tokens {
       return false;
     }
   }
+}
+
+/** Never a shorter one: it could be guessed. */
+async function readKey(dataDir: string): Promise<Uint8Array> {
+  const key = await readOrMakeSecret(join(dataDir, 'secret.key'), () => randomBytes(KEY_BYTES));
+  if (key.length === KEY_BYTES) return key;
+  throw new Error('secret.key in the data directory is damaged. Remove it: a new one is made, and old tokens end.');
 }
 
 const ADMIN: Admission = { id: 'fixed', from: null, role: 'admin', slot: null, cast: null, expiresAtMs: null };

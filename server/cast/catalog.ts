@@ -5,12 +5,12 @@ import { type CastInfo, castId } from '../../protocol/cast.ts';
 import { Fault } from '../../protocol/fault.ts';
 import { DIGEST, Digests } from './digest.ts';
 import type { IndexCache, ShelfOptions } from './index-cache.ts';
+import { inParallel, MAX_OPEN } from './parallel.ts';
 import { KEPT_FROM_BYTES, SCREENS } from './screen-cache.ts';
 import { Slice } from './slice.ts';
-import { readSummary, type Summary } from './summary.ts';
+import { PIN } from './stock.ts';
+import { readSummary, type Summary, startOf } from './summary.ts';
 
-/** Files opened at the same time by a list. */
-const MAX_OPEN = 32;
 const CAST = '.cast';
 
 export interface CastFilter {
@@ -31,6 +31,7 @@ interface Entry {
   readonly cast: string;
   readonly summary: Summary;
   readonly startedAt: number;
+  readonly pinned: boolean;
 }
 
 export interface CatalogOptions extends ShelfOptions {
@@ -66,8 +67,8 @@ export class Catalog {
     const words = wordsOf(filter.search ?? '');
     const found = words.length === 0 ? wanted.slice(0, filter.limit) : await this.#search(wanted, words, filter.limit);
     const infos = new Map<string, CastInfo>();
-    await inParallel(found, async ({ cast, summary }) => {
-      const info = await this.info(cast, summary).catch(nullIfGone);
+    await inParallel(found, async ({ cast, summary, pinned }) => {
+      const info = await this.info(cast, summary, pinned).catch(nullIfGone);
       if (info !== null) infos.set(cast, info);
     });
     return found.flatMap(({ cast }) => infos.get(cast) ?? []);
@@ -86,7 +87,7 @@ export class Catalog {
   }
 
   /** What a list shows of a cast. Faults: CAST_NOT_FOUND. */
-  async info(cast: string, summary: Summary): Promise<CastInfo> {
+  async info(cast: string, summary: Summary, pinned: boolean): Promise<CastInfo> {
     const { header, bytes } = summary;
     const { cols, rows, slotcast } = header;
     const counted = await this.#counted(cast, summary);
@@ -100,9 +101,19 @@ export class Catalog {
       cols,
       rows,
       live: this.#options.live(cast) !== null,
+      pinned,
       commands: counted.commands,
       failed: counted.failed,
     };
+  }
+
+  /** The cast is gone: what is kept beside it goes too. */
+  async forget(cast: string): Promise<void> {
+    this.#sealed.delete(cast);
+    this.#digests.forget(cast);
+    this.#options.indexes.forget(cast);
+    await this.#digests.drop(cast);
+    await this.#options.indexes.dropScreens(cast);
   }
 
   /** Makes the digest of a cast that has been sealed, in turn and in the background. */
@@ -130,11 +141,12 @@ export class Catalog {
     const summary = await this.summary(cast);
     if (summary === null || summary.seal === null) return;
     await this.#digests.failed(cast, summary.bytes);
-    if (summary.bytes >= KEPT_FROM_BYTES && !this.#closed) await this.#options.indexes.keepScreens(cast);
+    if (summary.bytes >= KEPT_FROM_BYTES && !this.#closed)
+      await this.#options.indexes.keepScreens(cast, () => !this.#closed);
   }
 
   async #entries(): Promise<Entry[]> {
-    const { casts, digests, screens } = await this.#files();
+    const { casts, digests, screens, pins } = await this.#files();
     for (const cast of digests) if (!casts.has(cast)) await this.#digests.drop(cast);
     for (const cast of screens) if (!casts.has(cast)) await this.#options.indexes.dropScreens(cast);
     for (const cast of this.#sealed.keys()) {
@@ -144,7 +156,7 @@ export class Catalog {
     }
     const entries: Entry[] = [];
     const take = (cast: string, summary: Summary | null): void => {
-      if (summary !== null) entries.push({ cast, summary, startedAt: startOf(summary) });
+      if (summary !== null) entries.push({ cast, summary, startedAt: startOf(summary), pinned: pins.has(cast) });
     };
     const unread = [...casts].filter((cast) => !this.#sealed.has(cast));
     for (const [cast, summary] of this.#sealed) take(cast, summary);
@@ -152,12 +164,13 @@ export class Catalog {
     return entries.sort((a, b) => b.startedAt - a.startedAt || (a.cast < b.cast ? 1 : -1));
   }
 
-  async #files(): Promise<{ casts: Set<string>; digests: Set<string>; screens: Set<string> }> {
+  async #files(): Promise<Record<'casts' | 'digests' | 'screens' | 'pins', Set<string>>> {
     const files = await readdir(this.#options.dir).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return [];
       throw error;
     });
-    return { casts: namesOf(files, CAST), digests: namesOf(files, DIGEST), screens: namesOf(files, SCREENS) };
+    const [casts, digests] = [namesOf(files, CAST), namesOf(files, DIGEST)];
+    return { casts, digests, screens: namesOf(files, SCREENS), pins: namesOf(files, PIN) };
   }
 
   /** The first casts in which every word occurs. */
@@ -203,8 +216,6 @@ export class Catalog {
   }
 }
 
-const startOf = ({ header }: Summary): number => header.slotcast?.startedAt ?? (header.timestamp ?? 0) * 1000;
-
 /** Names of casts in front of this ending. */
 function namesOf(files: readonly string[], ending: string): Set<string> {
   const names = files.filter((file) => file.endsWith(ending)).map((file) => file.slice(0, -ending.length));
@@ -231,12 +242,4 @@ function wordsOf(search: string): string[] {
 function nullIfGone(error: unknown): null {
   if (error instanceof Fault && (error.fault === 'CAST_NOT_FOUND' || error.fault === 'CAST_DAMAGED')) return null;
   throw error;
-}
-
-async function inParallel<T>(things: readonly T[], work: (thing: T) => Promise<void>): Promise<void> {
-  const waiting = [...things];
-  const worker = async (): Promise<void> => {
-    for (let thing = waiting.pop(); thing !== undefined; thing = waiting.pop()) await work(thing);
-  };
-  await Promise.all(Array.from({ length: Math.min(MAX_OPEN, things.length) }, worker));
 }

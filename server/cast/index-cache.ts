@@ -67,13 +67,18 @@ export class IndexCache {
   }
 
   /** Draws the screens of a sealed cast and keeps them beside it, so that each moment of it is at hand. */
-  async keepScreens(cast: string): Promise<void> {
-    await (await this.open(cast)).screens.keep();
+  async keepScreens(cast: string, isWanted: () => boolean): Promise<void> {
+    await (await this.open(cast)).screens.keep(isWanted);
   }
 
   /** Removes them when their cast is gone. */
   async dropScreens(cast: string): Promise<void> {
     await rm(screensPath(this.path(cast)), { force: true }).catch(() => undefined);
+  }
+
+  /** The cast is gone. */
+  forget(cast: string): void {
+    this.#known.delete(cast);
   }
 
   /** Milliseconds that it has lasted. */

@@ -1,19 +1,22 @@
 // The recordings in the data directory: lists them, tells about one, and shows any moment of it.
-// It never changes a recording, and holds what it learned within a bound.
+// It never changes a recording, removes only what the operator's rule does not keep, and holds what it learned within a bound.
 
 import type { CastHeader } from '../../protocol/asciicast.ts';
 import type { CastInfo, Marker } from '../../protocol/cast.ts';
 import type { Verdict } from '../../protocol/cast-verifier.ts';
 import { Fault } from '../../protocol/fault.ts';
 import { type Frame, type NumberedFrame, toFrame } from '../../protocol/frame.ts';
+import { removeDrafts } from '../atomic-file.ts';
 import { type CastFilter, Catalog } from './catalog.ts';
 import { type CastExport, type ExportFormat, exportCast } from './export.ts';
 import { IndexCache, type ShelfOptions } from './index-cache.ts';
 import { markersOf } from './marker.ts';
 import { noSuchCast } from './recording.ts';
+import { type KeepRule, Retention } from './retention.ts';
 import { type RunText, runOutput } from './run-output.ts';
 import type { SeekIndex } from './seek-index.ts';
 import { type Frozen, freeze, type Segment, type SegmentIndex, segment, segmentIndex } from './segment.ts';
+import { Stock } from './stock.ts';
 import { Verifications } from './verify.ts';
 
 /** Most that cast.read gives in one reply. */
@@ -28,16 +31,38 @@ export interface CommandMarker extends Marker {
   outcome: NonNullable<Marker['outcome']>;
 }
 
+export interface LibraryOptions extends ShelfOptions {
+  /** Without it all recordings are kept. */
+  readonly keep?: KeepRule;
+  /** Told which recordings were removed, and which could not be. */
+  readonly log?: { info(detail: object, message: string): void; error(detail: object, message: string): void };
+}
+
 export class Library {
-  readonly #options: ShelfOptions;
+  readonly #options: LibraryOptions;
   readonly #indexes: IndexCache;
   readonly #catalog: Catalog;
+  readonly #stock: Stock;
+  readonly #retention: Retention;
   readonly #verifications = new Verifications();
 
-  constructor(options: ShelfOptions) {
+  constructor(options: LibraryOptions) {
     this.#options = options;
     this.#indexes = new IndexCache(options);
     this.#catalog = new Catalog({ ...options, indexes: this.#indexes });
+    this.#stock = new Stock({
+      ...options,
+      summary: (cast) => this.#catalog.summary(cast),
+      forget: (cast) => this.#catalog.forget(cast),
+    });
+    const { keep, log } = options;
+    this.#retention = new Retention({
+      rule: keep ?? { maxAgeMs: null, maxBytes: null },
+      stored: () => this.#stock.list(),
+      remove: (cast) => this.#stock.remove(cast),
+      removed: (one) => log?.info(one, 'recording removed: --keep-casts'),
+      failed: (err) => log?.error({ err }, 'a recording could not be removed'),
+    });
   }
 
   /** Newest first; what is no readable cast is left out. */
@@ -45,19 +70,23 @@ export class Library {
     return this.#catalog.list(filter);
   }
 
-  /** Gets ready, in the background, what lists and searches need of the casts that are there. */
+  /** Gets ready, in the background, what lists and searches need of the casts that are there; removes those that are not to be kept. */
   catchUp(): void {
+    void removeDrafts(this.#options.dir);
     this.#catalog.catchUp();
+    this.#retention.start();
   }
 
   /** The same for a cast that has just been sealed. */
   sealed(cast: string): void {
     this.#catalog.sealed(cast);
+    this.#retention.sealed();
   }
 
   /** Resolves when nothing is written any more. */
-  close(): Promise<void> {
-    return this.#catalog.close();
+  async close(): Promise<void> {
+    await this.#retention.close();
+    await this.#catalog.close();
   }
 
   /** Whose it is, from its header alone: also of a damaged one. Faults: CAST_NOT_FOUND. */
@@ -75,9 +104,14 @@ export class Library {
     index.assertSound();
     const summary = await this.#catalog.summary(cast);
     if (summary === null) throw noSuchCast(cast);
-    const info = await this.#catalog.info(cast, summary);
+    const info = await this.#catalog.info(cast, summary, await this.#stock.isPinned(cast));
     const idle = index.idle.ranges(this.#indexes.durationMs(cast, index));
     return { ...info, markers: this.#markers(index), idle, hash: summary.seal?.hash ?? null };
+  }
+
+  /** Keeps it whatever the rule says, or no more. Faults: CAST_NOT_FOUND. */
+  pin(cast: string, pinned: boolean): Promise<void> {
+    return this.#stock.pin(cast, pinned);
   }
 
   /** Whether it is as it was recorded, also for one that is damaged. Faults: CAST_NOT_FOUND, RATE_LIMITED. */

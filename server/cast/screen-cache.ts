@@ -60,13 +60,13 @@ export class ScreenCache {
     return this.#screens[number] ?? '';
   }
 
-  /** Draws all of a sealed cast and keeps them in the file, as far as that can be written. */
-  async keep(): Promise<void> {
+  /** Draws all of a sealed cast and keeps them in the file, as far as that can be written; gives up as soon as nobody wants it. */
+  async keep(isWanted: () => boolean): Promise<void> {
     const { seal, end, keyframes } = this.#index;
     if (seal === null) return;
     const deadlineMs = performance.now() + MAX_KEEP_MS;
     for (let number = 1; number < keyframes.length; number++) {
-      if (performance.now() > deadlineMs) return;
+      if (performance.now() > deadlineMs || !isWanted()) return;
       await this.#upTo(number);
     }
     if (this.#screens.length < keyframes.length) return;

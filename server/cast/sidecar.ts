@@ -1,7 +1,8 @@
 // A small JSON file beside a cast, with what was learned from it. Read without following links and within a bound; written whole or not at all.
 // What is read may be damaged or old: who reads it checks it.
 import { constants } from 'node:fs';
-import { open, rename } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
+import { replaceFile } from '../atomic-file.ts';
 
 /** null when it isn't there, is too large or no JSON. */
 export async function readSidecar(path: string, maxBytes: number): Promise<unknown> {
@@ -21,13 +22,5 @@ export async function readSidecar(path: string, maxBytes: number): Promise<unkno
 }
 
 export async function writeSidecar(path: string, value: unknown): Promise<void> {
-  const draft = `${path}.new`;
-  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW;
-  const handle = await open(draft, flags, 0o600);
-  try {
-    await handle.writeFile(JSON.stringify(value));
-  } finally {
-    await handle.close();
-  }
-  await rename(draft, path);
+  await replaceFile(path, JSON.stringify(value));
 }

@@ -30,6 +30,10 @@ export async function readSummary(path: string): Promise<Summary | null> {
   }
 }
 
+/** ms since 1970; 0 for one that does not say. */
+export const startOf = ({ header }: Pick<Summary, 'header'>): number =>
+  header.slotcast?.startedAt ?? (header.timestamp ?? 0) * 1000;
+
 async function read(file: FileHandle, start: number, length: number): Promise<Buffer> {
   const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, start);
   return buffer.subarray(0, bytesRead);

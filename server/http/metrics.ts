@@ -11,6 +11,8 @@ export interface MetricsSources {
   slots(): readonly Pick<SlotInfo, 'state' | 'viewers' | 'processes'>[];
   /** WebSockets that are open. */
   connections(): number;
+  /** Recordings that can't be written now, and frames that are in none. */
+  recording(): { readonly failing: number; readonly lostFrames: number };
 }
 
 /** One call that has ended. */
@@ -48,6 +50,7 @@ export class Metrics {
     });
     this.#slotGauges(sources);
     this.#gauge('slotcast_connections', 'WebSockets that are open.', () => sources.connections());
+    this.#recordingMetrics(sources);
   }
 
   get contentType(): string {
@@ -76,6 +79,20 @@ export class Metrics {
       collect() {
         const all = slots();
         for (const state of slotStates) this.set({ state }, all.filter((slot) => slot.state === state).length);
+      },
+    });
+  }
+
+  #recordingMetrics({ recording }: MetricsSources): void {
+    const failing = 'Recordings that the disk does not take now.';
+    this.#gauge('slotcast_recordings_failing', failing, () => recording().failing);
+    new Counter({
+      name: 'slotcast_recording_lost_frames_total',
+      help: 'Frames that are missing in recordings, since the disk did not take them.',
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        this.inc(recording().lostFrames);
       },
     });
   }

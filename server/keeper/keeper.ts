@@ -14,6 +14,8 @@ export interface SlotPlace {
   readonly tmp: string;
   /** Shown read-only as /run/slotcast in the terminal; only the gateway writes here. */
   readonly spool: string;
+  /** Files that file calls are writing, beside the workspace on its file system: the gateway's own, shown to nobody. */
+  readonly drafts: string;
   /** Whom payloads run as; null when the gateway itself is an ordinary user. */
   readonly identity: Identity | null;
 }
@@ -174,6 +176,12 @@ export interface KeptLease {
 /** What a gateway wants the next one to know of a lease; to the keeper it means nothing. */
 export type Notes = ReadonlyMap<string, string>;
 
+/** `failing`: open recordings that the disk does not take now. `lostFrames`: in all recordings since the keeper began. */
+export interface RecordingState {
+  readonly failing: number;
+  readonly lostFrames: number;
+}
+
 export interface Keeper {
   readonly sandboxed: boolean;
   /** What this host can and cannot do, each found by trying it in a real sandbox. */
@@ -198,6 +206,8 @@ export interface Keeper {
   takeKept(slot: string): KeptLease | null;
   /** Slots in which something was left that nobody has taken. */
   keptSlots(): string[];
+  /** How recording goes, as of a few seconds ago. */
+  recording(): RecordingState;
   startProcess(spec: ProcessSpec): Promise<KeptProcess>;
   startTerminal(spec: TerminalSpec): Promise<KeptTerminal>;
   close(): Promise<void>;

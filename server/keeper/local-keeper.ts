@@ -17,6 +17,7 @@ import type {
   LogSpec,
   ProcessMarker,
   ProcessSpec,
+  RecordingState,
   SlotPlace,
   TerminalSpec,
 } from './keeper.ts';
@@ -24,7 +25,7 @@ import { OutputBudget } from './output.ts';
 import { emptyPlace, preparePlace } from './place.ts';
 import { startProcess } from './process.ts';
 import { type PtyTerminal, startTerminal } from './pty.ts';
-import { type CastPlace, Recorder } from './recorder.ts';
+import { type CastPlace, type Missing, Recorder } from './recorder.ts';
 import { type Recovery, recoverCasts } from './recovery.ts';
 import { type Cgroup, type CgroupError, Cgroups, openCgroups } from './sandbox/cgroup.ts';
 import { DEFAULT_LIMITS, type Limits, type Policy } from './sandbox/policy.ts';
@@ -47,6 +48,8 @@ export interface LocalKeeperOptions {
   readonly policy: Omit<Policy, 'limits'> & { readonly limits?: Limits };
   /** Keeps what is typed in log and recording. */
   readonly recordInput?: boolean;
+  /** strict: what runs in a slot is stopped when its recording can't be written, and nothing is started until it can. */
+  readonly record?: 'strict' | 'best-effort';
   /** First user id of the slots, under root. */
   readonly uidBase?: number;
   readonly disk?: DiskLimits;
@@ -86,6 +89,8 @@ export class LocalKeeper implements Keeper {
   /** By the name of the slot; only those in which something runs. */
   readonly #tenants = new Map<string, Tenant>();
   #groups: Cgroups | CgroupError | null = null;
+  /** In recordings that have ended. */
+  #lostFrames = 0;
   #capabilities: Readonly<Record<string, Capability>> = {};
   #closing: Promise<void> | null = null;
 
@@ -179,6 +184,7 @@ export class LocalKeeper implements Keeper {
     const { dataDir, recordInput = false } = this.#options;
     const clock = this.#clock;
     const log = new FrameLog({ cast, cols, rows, now: () => clock.now() });
+    const stopped: { seq: number | null } = { seq: null };
     const recorder = await Recorder.open({
       log,
       path: castPath(dataDir, cast),
@@ -186,7 +192,11 @@ export class LocalKeeper implements Keeper {
       clock,
       recordInput,
       isCommand: isCommandStart,
-      failed: (error) => this.#tell(error, `the recording ${cast} could not be written`),
+      failed: (error) => {
+        this.#tell(error, `the recording ${cast} could not be written`);
+        if (this.#isStrict) stopped.seq = this.#stop(spec.slot, log, UNRECORDED);
+      },
+      recovered: (missing) => this.#recovered(log, missing, stopped.seq),
     }).catch(asNoSpace);
     this.#logs.set(cast, { log, recorder, spec });
     return log;
@@ -208,7 +218,15 @@ export class LocalKeeper implements Keeper {
     if (open === undefined) return;
     open.log.close();
     await open.recorder.close();
-    this.#logs.delete(cast);
+    if (this.#logs.delete(cast)) this.#lostFrames += open.recorder.lostFrames;
+  }
+
+  recording(): RecordingState {
+    const recorders = [...this.#logs.values()].map(({ recorder }) => recorder);
+    return {
+      failing: recorders.filter(({ failing }) => failing).length,
+      lostFrames: recorders.reduce((sum, recorder) => sum + recorder.lostFrames, this.#lostFrames),
+    };
   }
 
   async startProcess({ marker, ...spec }: ProcessSpec): Promise<KeptProcess> {
@@ -251,6 +269,7 @@ export class LocalKeeper implements Keeper {
   /** In a control group of its own, where there can be one, which goes when what was started has ended. */
   async #grouped<T extends Killable>(place: SlotPlace, begin: (group: Cgroup | undefined) => Promise<T>): Promise<T> {
     const { slot } = place;
+    this.#refuseUnrecorded(slot);
     await this.#disk.left(place);
     const group = await this.#cgroups?.group(slot, this.#policy.limits);
     const remove = async (): Promise<void> => {
@@ -260,6 +279,8 @@ export class LocalKeeper implements Keeper {
       const child = await begin(group);
       this.#moveIn(place, child);
       void child.ended.then(remove);
+      // It may have begun to fail meanwhile.
+      if (this.#isUnrecorded(slot)) void child.kill('disk');
       return child;
     } catch (error) {
       await remove();
@@ -281,16 +302,40 @@ export class LocalKeeper implements Keeper {
   }
 
   #newTenant(place: SlotPlace): Tenant {
-    const children = new Set<Killable>();
     const log = [...this.#logs.values()].find(({ spec }) => spec.slot === place.slot)?.log ?? null;
     const cast = log === null ? null : castPath(this.#options.dataDir, log.cast);
-    const watch = this.#disk.watch(place, cast, (why) => {
-      if (log?.closed === false) log.append('m', `stopped: ${why}`);
-      for (const child of children) void child.kill('disk');
-    });
-    const tenant = { children, watch };
+    const watch = this.#disk.watch(place, cast, (why) => this.#stop(place.slot, log, why));
+    const tenant = { children: new Set<Killable>(), watch };
     this.#tenants.set(place.slot, tenant);
     return tenant;
+  }
+
+  /** Stops what runs in a slot, for the sake of the disk. Gives the number of the marker that says why. */
+  #stop(slot: string, log: FrameLog | null, why: string): number | null {
+    const isOpen = log?.closed === false;
+    if (isOpen) log.append('m', `stopped: ${why}`);
+    const marker = isOpen ? log.lastSeq : null;
+    for (const child of this.#tenants.get(slot)?.children ?? []) void child.kill('disk');
+    return marker;
+  }
+
+  get #isStrict(): boolean {
+    return this.#options.record === 'strict';
+  }
+
+  #isUnrecorded(slot: string): boolean {
+    const isFailing = ({ spec, recorder }: OpenLog): boolean => spec.slot === slot && recorder.failing;
+    return this.#isStrict && [...this.#logs.values()].some(isFailing);
+  }
+
+  #refuseUnrecorded(slot: string): void {
+    if (this.#isUnrecorded(slot)) throw new Fault('NO_SPACE', `Refused, since ${UNRECORDED}. It is tried again.`);
+  }
+
+  /** The recording is to say why it was stopped, also when that marker is among what is missing. */
+  #recovered(log: FrameLog, { to, frames }: Missing, stoppedSeq: number | null): void {
+    this.#tell({ frames }, `the recording ${log.cast} is written again; frames are missing in it`);
+    if (stoppedSeq !== null && stoppedSeq <= to && !log.closed) log.append('m', `stopped: ${UNRECORDED}`);
   }
 
   async #startTerminal(spec: TerminalSpec, group: Cgroup | undefined): Promise<PtyTerminal> {
@@ -352,6 +397,9 @@ export class LocalKeeper implements Keeper {
     if (this.#closing !== null) throw new Fault('SHUTTING_DOWN');
   }
 }
+
+/** Why nothing runs in a slot under --record strict. */
+const UNRECORDED = "the recording can't be written, and nothing is to run unrecorded";
 
 /** Where the recordings of a data directory are. */
 export function castDirectory(dataDir: string): string {

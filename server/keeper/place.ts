@@ -22,7 +22,7 @@ export interface PlaceOptions {
   readonly uidBase?: number;
 }
 
-/** Makes dataDir/slots/SLOT/{workspace,tmp,spool}. Under root the first two belong to the slot's own user, else to the gateway's. Throws an Error that says which directory the slot's user can't get through. */
+/** Makes dataDir/slots/SLOT/{workspace,tmp,spool,drafts}. Under root the first two belong to the slot's own user, else to the gateway's. Throws an Error that says which directory the slot's user can't get through. */
 export async function preparePlace({ dataDir, slot, index, uidBase = UID_BASE }: PlaceOptions): Promise<SlotPlace> {
   const identity = process.getuid?.() === 0 ? { uid: uidBase + index, gid: uidBase + index } : null;
   const home = join(dataDir, 'slots', slot);
@@ -33,16 +33,18 @@ export async function preparePlace({ dataDir, slot, index, uidBase = UID_BASE }:
     workspace: join(home, 'workspace'),
     tmp: join(home, 'tmp'),
     spool: join(home, 'spool'),
+    drafts: join(home, 'drafts'),
     identity,
   };
-  await Promise.all([own(place.workspace, identity), own(place.tmp, identity)]);
+  await Promise.all([own(place.workspace, identity), own(place.tmp, identity), own(place.drafts, null)]);
   await shareWith(place.spool, identity);
   return place;
 }
 
 /** Empties workspace and /tmp. Nothing of the slot may run any more. Old trees are put aside first, so that the place is new even if deleting one fails. */
 export async function emptyPlace(place: SlotPlace): Promise<void> {
-  await Promise.all([renew(place.workspace, place.identity), renew(place.tmp, place.identity)]);
+  const { workspace, tmp, drafts, identity } = place;
+  await Promise.all([renew(workspace, identity), renew(tmp, identity), renew(drafts, null)]);
   const home = dirname(place.workspace);
   // Also what a gateway that was killed had put aside.
   const old = (await readdir(home)).filter((name) => name.includes('.old-')).map((name) => join(home, name));

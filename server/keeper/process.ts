@@ -22,6 +22,15 @@ const STOP_GRACE_MS = 300;
 /** Input that waits for the command to read it: a connection that waits with it takes other calls all the same. */
 const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
 
+/** Fault RATE_LIMITED when so many bytes of input that wait are too much. */
+export function refuseUnread(bytes: number): void {
+  if (bytes <= MAX_UNREAD_BYTES) return;
+  throw new Fault(
+    'RATE_LIMITED',
+    `The command has not read ${bytes} bytes of its input yet. Wait for a reply before you send more.`,
+  );
+}
+
 /** A cold start takes some 10 ms; on a host so loaded that it takes this long the command wouldn't get anywhere. */
 const START_MS = 20_000;
 
@@ -120,12 +129,7 @@ class SandboxedProcess implements KeptProcess {
   async write(data: Buffer): Promise<boolean> {
     const { stdin } = this.#sandbox;
     if (!this.#inputOpen || this.#dead || !stdin.writable) return false;
-    if (stdin.writableLength > MAX_UNREAD_BYTES) {
-      throw new Fault(
-        'RATE_LIMITED',
-        `The command has not read ${stdin.writableLength} bytes of its input yet. Wait for a reply before you send more.`,
-      );
-    }
+    refuseUnread(stdin.writableLength);
     return await new Promise((resolve) => {
       const closed = (): void => resolve(false);
       this.#writers.add(closed);

@@ -1,5 +1,6 @@
 // Writes the frames of one log into its recording, and is the only one that may pause what prints them.
-// It loses no frame while the disk takes them; when the disk does not, the slot goes on and the recording says what is missing.
+// It loses no frame while the disk takes them; when the disk does not, it tries again by itself, and the recording says what is missing.
+import { rm, statfs } from 'node:fs/promises';
 import {
   CastEncoder,
   type CastGap,
@@ -23,6 +24,10 @@ const FLUSH_CHARS = 256 * 1024;
 /** Characters not written yet at which the pty is paused, and at which it goes on. */
 export const PAUSE_CHARS = 1024 * 1024;
 export const RESUME_CHARS = 256 * 1024;
+/** Between two tries of a disk that takes nothing: a slot in which nothing is printed any more finds out too that there is room again. */
+export const RETRY_MS = 1000;
+/** Free space from which on a disk that was full is written again: else the last bytes of a page would be taken for room, time and again. */
+const ROOM_BYTES = FLUSH_CHARS;
 /** Weight of a frame beside its data, so that a flood of tiny ones counts too. */
 const FRAME_CHARS = 64;
 
@@ -57,9 +62,12 @@ export interface RecorderOptions {
   readonly isCommand: (label: string) => boolean;
   /** Told once when writing begins to fail. */
   readonly failed: (error: unknown) => void;
+  /** Told once when it works again, after the marker that says what is missing. */
+  readonly recovered?: (missing: Missing) => void;
 }
 
-interface Loss extends CastGap {
+/** Numbers of the first and the last frame that no file has, and how many they are. */
+export interface Missing extends CastGap {
   readonly frames: number;
 }
 
@@ -81,7 +89,9 @@ export class Recorder {
   #writing: Promise<void> | null = null;
   #closing: Promise<void> | null = null;
   #paused = false;
-  #loss: Loss | null = null;
+  #loss: Missing | null = null;
+  #lostFrames = 0;
+  #retrying: Timer | null = null;
   /** Time of the last frame in the file. */
   #writtenMs = 0;
   #frames = 0;
@@ -105,7 +115,9 @@ export class Recorder {
     try {
       await file.append(begun.bytes);
     } catch (error) {
-      await file.close();
+      await file.close().catch(() => {});
+      // Nothing of it is worth keeping, and on a full disk each try would leave another one.
+      await rm(options.path, { force: true }).catch(() => {});
       throw error;
     }
     return new Recorder(options, file, begun.link);
@@ -119,6 +131,16 @@ export class Recorder {
   /** Where reading may begin for somebody who has every frame up to this one. */
   placeBefore(seq: number): CastPlace {
     return this.#places.findLast((place) => place.seq <= seq) ?? BEGIN;
+  }
+
+  /** Whether the disk did not take what was to be written last. */
+  get failing(): boolean {
+    return this.#loss !== null;
+  }
+
+  /** Frames that the disk did not take, since the recording began. */
+  get lostFrames(): number {
+    return this.#lostFrames;
   }
 
   /** Resolves when the file has every frame so far, or has been found not to take it. */
@@ -163,7 +185,12 @@ export class Recorder {
   #flush(): void {
     this.#timer?.cancel();
     this.#timer = null;
-    this.#writing ??= this.#writeWhile(() => this.#queuedChars >= FLUSH_CHARS).finally(() => {
+    this.#begin(() => this.#writeWhile(() => this.#queuedChars >= FLUSH_CHARS));
+  }
+
+  /** Unless something is written already. */
+  #begin(write: () => Promise<void>): void {
+    this.#writing ??= write().finally(() => {
       this.#writing = null;
       if (this.#queue.length > 0) this.#flushIn(FLUSH_MS);
     });
@@ -195,13 +222,17 @@ export class Recorder {
   }
 
   async #write(batch: readonly NumberedFrame[]): Promise<void> {
+    if (this.#loss !== null && !(await hasRoom(this.#options.path))) return this.#lose(batch);
     const encoder = new CastEncoder(3, this.#writtenMs);
     const gap = this.#loss === null ? '' : encodeGap({ from: this.#loss.from, to: this.#loss.to });
     const { bytes, link } = linked(gap + batch.map((frame) => encoder.encode(frame)).join(''), this.#link);
     try {
       await this.#file.append(bytes);
     } catch (error) {
-      return this.#lose(batch, error);
+      const isFirst = this.#loss === null;
+      this.#lose(batch);
+      if (isFirst) this.#options.failed(error);
+      return;
     }
     this.#link = link;
     this.#writtenMs = encoder.timeMs;
@@ -215,19 +246,24 @@ export class Recorder {
     this.#tellLoss();
   }
 
-  #lose(batch: readonly NumberedFrame[], error: unknown): void {
-    if (this.#loss === null) this.#options.failed(error);
+  #lose(batch: readonly NumberedFrame[]): void {
     const first = this.#loss?.from ?? batch[0]?.seq ?? 0;
-    const last = batch.at(-1)?.seq ?? first;
+    const last = batch.at(-1)?.seq ?? this.#loss?.to ?? first;
     this.#loss = { from: first, to: last, frames: (this.#loss?.frames ?? 0) + batch.length };
+    this.#lostFrames += batch.length;
+    this.#retrying?.cancel();
+    // The gap alone: without it nothing would be written before something is printed.
+    this.#retrying = this.#options.clock.after(RETRY_MS, () => this.#begin(() => this.#write([])));
   }
 
   /** The gap is in the file now; a marker says so to people, also to those who watch. */
   #tellLoss(): void {
     if (this.#loss === null) return;
-    const label = lossLabel(this.#loss);
+    const missing = this.#loss;
     this.#loss = null;
-    if (!this.#options.log.closed) this.#options.log.append('m', label);
+    this.#retrying?.cancel();
+    if (!this.#options.log.closed) this.#options.log.append('m', lossLabel(missing));
+    this.#options.recovered?.(missing);
   }
 
   async #close(): Promise<void> {
@@ -243,6 +279,7 @@ export class Recorder {
       if (this.#loss === null) this.#options.failed(error);
     }
     await this.#file.close().catch(this.#options.failed);
+    this.#retrying?.cancel();
     this.#sources.clear();
   }
 
@@ -270,6 +307,17 @@ export class Recorder {
   }
 }
 
+/** true also where that can't be told: then writing tells. */
+async function hasRoom(path: string): Promise<boolean> {
+  try {
+    const { blocks, bavail, bfree, bsize } = await statfs(path);
+    const free = process.getuid?.() === 0 ? bfree : bavail;
+    return blocks === 0 || free * bsize >= ROOM_BYTES;
+  } catch {
+    return true;
+  }
+}
+
 /** Lines with the link that vouches for them. */
 function linked(lines: string, previous: ChainLink | null): { readonly bytes: Buffer; readonly link: ChainLink } {
   const bytes = Buffer.from(lines);
@@ -281,5 +329,5 @@ function linked(lines: string, previous: ChainLink | null): { readonly bytes: Bu
 
 const weight = (frame: NumberedFrame): number => frame.data.length + FRAME_CHARS;
 
-const lossLabel = (loss: Loss): string =>
+const lossLabel = (loss: Missing): string =>
   `${loss.frames} ${loss.frames === 1 ? 'frame is' : 'frames are'} missing here: the recording could not be written`;

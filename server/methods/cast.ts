@@ -46,6 +46,11 @@ export function castHandlers({ library, pool, lane }: CastMethodParts): CastHand
         await allow(peer, cast);
         return { cast, ...(await library.verify(cast, signal)) };
       }),
+    'cast.pin': async ({ cast, pinned }, { peer }) => {
+      await allow(peer, cast);
+      await library.pin(cast, pinned);
+      return { cast, pinned };
+    },
     'cast.output': (call, { peer }) =>
       inTurn(peer, async () => {
         await allow(peer, call.cast);

@@ -1,4 +1,4 @@
-// What the host has no more of: no defect of ours, and over as soon as something is closed.
+// What the host has no more of: no defect of ours, and over as soon as something is closed or removed.
 import { Fault } from '../../protocol/fault.ts';
 
 const CODES: Readonly<Record<string, string>> = {
@@ -10,6 +10,9 @@ const CODES: Readonly<Record<string, string>> = {
 
 /** The fault for an error of the system that says so; null for any other error. */
 export function exhaustion(error: unknown): Fault | null {
-  const what = CODES[(error as NodeJS.ErrnoException | null)?.code ?? ''];
+  const code = (error as NodeJS.ErrnoException | null)?.code ?? '';
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return new Fault('NO_SPACE', "The host's disk is full. Ask the operator.");
+  const what = CODES[code];
   return what === undefined ? null : new Fault('RATE_LIMITED', `A limit is reached: ${what}. Try again in a moment.`);
 }

@@ -201,7 +201,7 @@ export class Slot {
       left: (wantedBytes: number) => keeper.spaceLeft(place, wantedBytes),
       taken: (bytes: number, files: number) => keeper.spaceTaken(place, bytes, files),
     };
-    return new Workspace({ root: place.workspace, owner: place.identity, space });
+    return new Workspace({ root: place.workspace, owner: place.identity, space, drafts: place.drafts });
   }
 
   async #newLease(request: LeaseRequest, place: SlotPlace): Promise<Lease> {
@@ -263,6 +263,7 @@ export class Slot {
     const { log, notes, place } = kept;
     this.#place = place;
     this.#workspace = this.#newWorkspace(place);
+    this.#workspace.sweep();
     const life = this.#life({ log, place, network: note.network, answeredSeq: Number(notes.get('answered') ?? 0) });
     life.commands.adopt(kept.processes, notes);
     let replayed: (done: Promise<void>) => void = () => undefined;

@@ -48,24 +48,34 @@ export class Spool {
     await Promise.all([this.#remove(id), this.#remove(`${id}.show`)]);
   }
 
-  // The umask of the gateway may have taken away what the slot's user needs: hence the chmod.
   async #write(name: string, text: string): Promise<void> {
     const path = join(this.#hostDirectory, name);
-    if (text.length <= SMALL_CHARS) {
-      writeSmall(path, text);
-      return;
-    }
-    const file = await open(path, 'w', MODE);
     try {
-      await file.chmod(MODE);
-      await file.writeFile(text);
-    } finally {
-      await file.close();
+      await write(path, text);
+    } catch (error) {
+      // On a full disk: the half of an rc has the nonce too.
+      await rm(path, { force: true });
+      throw error;
     }
   }
 
   async #remove(name: string): Promise<void> {
     await rm(join(this.#hostDirectory, name), { force: true });
+  }
+}
+
+// The umask of the gateway may have taken away what the slot's user needs: hence the chmod.
+async function write(path: string, text: string): Promise<void> {
+  if (text.length <= SMALL_CHARS) {
+    writeSmall(path, text);
+    return;
+  }
+  const file = await open(path, 'w', MODE);
+  try {
+    await file.chmod(MODE);
+    await file.writeFile(text);
+  } finally {
+    await file.close();
   }
 }
 

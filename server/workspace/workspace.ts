@@ -26,11 +26,21 @@ export class Workspace {
   readonly #space: Space;
 
   /** `root`: directory of the host. `owner`: whom new files belong to; null when the gateway is an ordinary user. */
-  constructor(place: { readonly root: string; readonly owner: Owner | null; readonly space?: Space }) {
-    const { space = ENDLESS, owner } = place;
+  constructor(place: {
+    readonly root: string;
+    readonly owner: Owner | null;
+    readonly space?: Space;
+    readonly drafts?: string;
+  }) {
+    const { space = ENDLESS, owner, drafts = null } = place;
     this.#door = new Door(place);
     this.#space = space;
-    this.#writer = new Writer(this.#door, { owner, space });
+    this.#writer = new Writer(this.#door, { owner, space, drafts });
+  }
+
+  /** Removes the drafts that a gateway which was killed has left. Called before anything is written. */
+  sweep(): void {
+    this.#writer.sweep();
   }
 
   read(order: ReadOrder): Promise<FileContent> {

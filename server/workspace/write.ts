@@ -1,8 +1,9 @@
-// Writes files whole or not at all: into a hidden file of the same file system, then one rename.
+// Writes files whole or not at all: into a draft on the same file system, then one rename.
 // Must never open what is there for writing, and never leave its own file behind.
 import { createHash, type Hash, randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { lstat, rename, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Fault } from '../../protocol/fault.ts';
 import { MAX_INLINE_BYTES } from '../../protocol/file.ts';
@@ -65,17 +66,32 @@ interface Draft extends StreamTerms {
   readonly source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 }
 
+export interface WriterParts {
+  readonly owner: Owner | null;
+  readonly space: Space;
+  /** Where drafts lie, out of sight; without it, and for another file system, beside the file. */
+  readonly drafts: string | null;
+}
+
 export class Writer {
   readonly #door: Door;
   readonly #owner: Owner | null;
   readonly #space: Space;
+  readonly #drafts: string | null;
   /** Check and rename of one write after another, so that of two with the same expectedSha256 one loses. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(door: Door, { owner, space }: { readonly owner: Owner | null; readonly space: Space }) {
+  constructor(door: Door, { owner, space, drafts }: WriterParts) {
+    this.#drafts = drafts;
     this.#door = door;
     this.#owner = owner;
     this.#space = space;
+  }
+
+  /** Removes what a gateway that was killed has left. Called before anything is written. */
+  sweep(): void {
+    if (this.#drafts === null) return;
+    for (const name of fs.readdirSync(this.#drafts)) fs.rmSync(join(this.#drafts, name), { force: true });
   }
 
   /**
@@ -117,7 +133,7 @@ export class Writer {
 
   /** Parents that are missing are made last, so that a write that fails leaves none. */
   async #fillAndCommit(slip: Slip, missing: readonly string[], draft: Draft): Promise<Written> {
-    const temp = await TempFile.create(slip.dir);
+    const temp = await TempFile.create(slip.dir, this.#drafts);
     try {
       const written = await temp.fill(draft, this.#space);
       await this.#inTurn(async () => {
@@ -150,21 +166,21 @@ export class Writer {
 
 /** Belongs to the gateway and is readable by nobody else until the moment of its rename. */
 class TempFile {
-  readonly #dir: Pin;
-  readonly #name: string;
+  readonly #path: () => string;
   readonly #pin: Pin;
   #there = true;
 
-  private constructor(dir: Pin, name: string, pin: Pin) {
-    this.#dir = dir;
-    this.#name = name;
+  private constructor(path: () => string, pin: Pin) {
+    this.#path = path;
     this.#pin = pin;
   }
 
-  static async create(dir: Pin): Promise<TempFile> {
+  static async create(dir: Pin, drafts: string | null): Promise<TempFile> {
     const name = `.${randomBytes(NAME_BYTES).toString('hex')}.tmp`;
-    const pin = new Pin(await open(dir.at(name), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600));
-    return new TempFile(dir, name, pin);
+    const isNear = drafts !== null && fs.statSync(drafts).dev === dir.stat().dev;
+    // A pin names its place anew for each call.
+    const path = isNear ? () => join(drafts, name) : () => dir.at(name);
+    return new TempFile(path, new Pin(await open(path(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)));
   }
 
   /** Each piece is counted before it is written, so that many writes at once have no more room than one. What failed is given back. */
@@ -206,13 +222,13 @@ class TempFile {
   async moveTo(target: Slip, { mode, owner }: { readonly mode: number; readonly owner: Owner | null }): Promise<void> {
     if (owner) await fchown(this.#pin.fd, owner.uid, owner.gid);
     await fchmod(this.#pin.fd, mode);
-    await rename(this.#dir.at(this.#name), target.dir.at(target.name));
+    await rename(this.#path(), target.dir.at(target.name));
     this.#there = false;
   }
 
   async discard(): Promise<void> {
     this.#pin.close();
-    if (this.#there) await unlink(this.#dir.at(this.#name)).catch(() => undefined);
+    if (this.#there) await unlink(this.#path()).catch(() => undefined);
   }
 }
 

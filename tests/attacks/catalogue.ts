@@ -156,6 +156,10 @@ export const catalogue = {
   D65: row('grow in directories that are shut', 'seen all the same'),
   D66: row('fill the quota with files that have no name', 'they count as long as they are held'),
   D67: row('many uploads at once, each of which would fit', 'no more than one would have'),
+  D68: row(
+    'fill the disk of the recordings, to run unseen (--record strict)',
+    'stopped; nothing starts until it is recorded',
+  ),
   E01: row('broken JSON', 'PARSE_ERROR, the connection stays'),
   E02: row('an empty batch, one of no objects', 'INVALID_REQUEST'),
   E03: row('a batch of 100,000', 'one error that names the limit'),
@@ -212,7 +216,7 @@ export const catalogue = {
   F21: row('print the token', 'it is nowhere in the sandbox'),
   F22: row('a screen full of state, sequences without end', 'memory bounded; other slots are answered'),
   G01: row(
-    'kill -9 the gateway among running commands',
+    'kill -9 the gateway and its keeper among running commands',
     'nothing of them lives; recordings are sealed at the next start',
   ),
   G02: row('kill -9 the first process of a sandbox', 'never an invented exit code'),

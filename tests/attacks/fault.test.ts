@@ -17,6 +17,7 @@ import { WebSocket } from 'ws';
 import { connect, type Slot } from '../../client/index.ts';
 import { Fault } from '../../protocol/fault.ts';
 import { until } from '../support/gateway.ts';
+import { endKeeper, keeperOf } from '../support/keeper.ts';
 import { attack, attackOnce } from './attack.ts';
 import type { User } from './catalogue.ts';
 import { target as startTarget, type Target, TOKEN, targets } from './gateway.ts';
@@ -60,7 +61,7 @@ const isAlive = ({ pid, startTime }: Running): boolean => runningOf(pid)?.startT
 async function processesOf(target: Target, word: string): Promise<Running[]> {
   let found: Running[] = [];
   await until(word, () => {
-    const all = childrenOf(target.pid);
+    const all = childrenOf(keeperOf(target.dataDir) ?? 0);
     const inmost = all.filter(({ command }) => command.includes(word)).at(-1);
     found = [];
     for (let one = inmost; one !== undefined; one = all.find(({ pid }) => pid === one?.parent)) found.unshift(one);
@@ -83,6 +84,7 @@ describe('G', () => {
       const before = childrenOf(target.pid);
       expect(before.length).toBeGreaterThan(8);
       await target.signal('SIGKILL');
+      await endKeeper(target.dataDir);
       await until('nothing lives', () => !before.some(isAlive), 5000);
       expect(readFileSync(join(target.dataDir, 'casts', `${slot.cast}.cast`), 'utf8')).not.toContain('# slotcast end');
       await target.again();
@@ -168,6 +170,44 @@ describe('G', () => {
       expect(text).toMatch(/# slotcast gap \{"from":\d+,"to":\d+\}/);
       expect(text).toMatch(/before[\s\S]*missing here[\s\S]*after[\s\S]*# slotcast end /);
       expect((await (await target.client()).cast.info(slot.cast)).markers.length).toBeGreaterThan(3);
+    } finally {
+      await target.close();
+    }
+  });
+
+  attack('D68', async (as, context) => {
+    if (!isRoot) return context.skip('only root can mount a small disk');
+    const mount = `mkdir -p "$0/casts" && chmod 755 "$0/casts" && mount -t tmpfs -o size=8m,mode=1777 none "$0/casts" && exec "$@"`;
+    const through = ['unshare', '-m', 'sh', '-c', mount, '$DATA'];
+    const target = await startTarget(as, { flags: ['--record', 'strict'], through });
+    try {
+      const slot = await target.slot();
+      const casts = `/proc/${target.pid}/root${target.dataDir}/casts`;
+      writeFileSync(join(casts, 'ballast'), Buffer.alloc(4 * 1024 * 1024));
+      const unseen = slot.exec.run({ command: 'while sleep 0.05; do date >>unseen; done' });
+      const flood = slot.terminal.run({ command: 'head -c 9000000 /dev/urandom | base64; touch unseen-too' });
+      expect(await unseen).toMatchObject({ outcome: 'signaled', signal: 'KILL', limit: 'disk' });
+      expect((await flood).limit).toBe('disk');
+      const { size } = await slot.file.stat('unseen');
+      const files = readdirSync(casts).sort();
+      for (let count = 0; count < 10; count++) {
+        for (const call of [slot.exec.run({ command: 'date >>unseen' }), slot.terminal.run({ command: 'true' })]) {
+          await expect(call).rejects.toMatchObject({ fault: 'NO_SPACE' });
+        }
+        await expect((await target.client()).acquire()).rejects.toMatchObject({ fault: 'NO_SPACE' });
+      }
+      expect((await slot.file.stat('unseen')).size).toBe(size);
+      expect((await slot.file.list()).entries.map(({ path }) => path)).toEqual(['unseen']);
+      // A recording that could not be begun left nothing.
+      expect(readdirSync(casts).sort()).toEqual(files);
+      rmSync(join(casts, 'ballast'));
+      await until('it goes on', async () => (await slot.exec.run({ command: 'true' }).catch(() => null)) !== null);
+      await slot.release();
+      const client = await target.client();
+      expect((await client.cast.info(slot.cast)).markers.map(({ label }) => label).join('\n')).toMatch(
+        /missing here[\s\S]*stopped: the recording can't be written/,
+      );
+      expect(await client.cast.verify(slot.cast)).toMatchObject({ ok: true });
     } finally {
       await target.close();
     }

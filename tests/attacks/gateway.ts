@@ -16,7 +16,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll } from 'vitest';
 import { type Client, connect, type Slot } from '../../client/index.ts';
-import { endKeeper } from '../support/keeper.ts';
+import { endKeeper, keeperOf } from '../support/keeper.ts';
 import type { User } from './catalogue.ts';
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -42,7 +42,7 @@ export interface Target {
   /** A connection that has a slot. */
   slot(options?: Parameters<Client['acquire']>[0]): Promise<Slot>;
   mint(order: { role: 'viewer' | 'agent' | 'admin'; slot?: string; cast?: string; ttlMs: number }): Promise<string>;
-  /** Resident memory in bytes. */
+  /** Resident memory of gateway and keeper, in bytes. */
   memory(): number;
   signal(signal: NodeJS.Signals): Promise<void>;
   /** Starts the program again on the same data directory, after a signal ended it. */
@@ -114,7 +114,7 @@ export async function target(as: User, options: TargetOptions = {}): Promise<Tar
       });
       return ((await reply.json()) as { token: string }).token;
     },
-    memory: () => residentBytes(child.pid ?? 0),
+    memory: () => residentBytes(child.pid ?? 0) + residentBytes(keeperOf(dataDir) ?? 0),
     signal,
     again: start,
     close: async () => {
@@ -205,5 +205,6 @@ function readable(): { readonly program: string; close(): void } {
 }
 
 function residentBytes(pid: number): number {
+  if (pid === 0) return 0;
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024;
 }

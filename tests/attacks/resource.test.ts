@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { expect } from 'vitest';
 import type { Fault, Slot } from '../../client/index.ts';
 import { until } from '../support/gateway.ts';
+import { keeperOf } from '../support/keeper.ts';
 import { attack } from './attack.ts';
 import { type Target, targets } from './gateway.ts';
 
@@ -101,17 +102,17 @@ attack('D10', async (as) => {
   const before = target.memory();
   const data = 'x'.repeat(4 * MIB);
   const said: string[] = [];
-  const writes = Array.from({ length: 64 }, async () => {
+  const writes = Array.from({ length: 128 }, async () => {
     await deaf.write(data).then(
       () => said.push('taken'),
       (error: Fault) => said.push(error.fault),
     );
   });
   const settled = Promise.all(writes);
-  await until('what is too much is refused', () => said.length > 50);
+  await until('what is too much is refused', () => said.length > 100);
   expect(new Set(said)).toEqual(new Set(['RATE_LIMITED']));
   expect((await slot.exec.list()).length).toBe(1);
-  expect(target.memory() - before).toBeLessThan(160 * MIB);
+  expect(target.memory() - before).toBeLessThan(256 * MIB);
   await deaf.signal('KILL');
   await settled;
   await slot.release();
@@ -172,7 +173,9 @@ attack(
     }
     const zombies = readdirSync('/proc')
       .filter((name) => /^\d+$/.test(name))
-      .filter((pid) => new RegExp(`\\) Z ${target.pid} `).test(read(`/proc/${pid}/stat`)));
+      .filter((pid) =>
+        new RegExp(`\\) Z (${target.pid}|${keeperOf(target.dataDir)}) `).test(read(`/proc/${pid}/stat`)),
+      );
     expect(zombies).toEqual([]);
     await until('no sandbox is left', () => living(target, 'bwrap').length === 0);
     await slot.release();

@@ -20,8 +20,8 @@ const may: Readonly<Record<string, readonly string[]>> = {
   'server/screen': ['protocol', 'server/keeper'],
   'server/terminal': belowSlot,
   'server/workspace': belowSlot,
-  'server/cast': belowSlot,
-  'server/auth': ['protocol'],
+  'server/cast': [...belowSlot, 'server/atomic-file.ts'],
+  'server/auth': ['protocol', 'server/atomic-file.ts'],
   'server/slot': belowMethods,
   'server/methods': belowMethods,
   'server/rpc': edges,
@@ -32,6 +32,7 @@ const may: Readonly<Record<string, readonly string[]>> = {
   'server/drain.ts': ['server/slot'],
   'server/systemd.ts': [],
   'server/version.ts': [],
+  'server/atomic-file.ts': [],
   'server/gateway.ts': [
     ...edges,
     'server/rpc',

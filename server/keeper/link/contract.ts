@@ -9,6 +9,7 @@ import type {
   ProcessEnd,
   ProcessOrder,
   ProcessSpec,
+  RecordingState,
   SlotPlace,
   StreamName,
   TerminalPids,
@@ -21,6 +22,7 @@ import type { Policy } from '../sandbox/policy.ts';
 export interface KeeperSettings {
   readonly dataDir: string;
   readonly policy: Policy;
+  readonly record: 'strict' | 'best-effort';
   readonly recordInput: boolean;
   readonly uidBase: number;
   readonly disk: DiskLimits;
@@ -74,6 +76,7 @@ export interface Attached {
   readonly sandboxed: boolean;
   readonly capabilities: Readonly<Record<string, Capability>>;
   readonly limits: Readonly<Record<string, number>>;
+  readonly recording: RecordingState;
   readonly leases: readonly WireLease[];
 }
 
@@ -101,7 +104,7 @@ export interface Calls {
   struckTerminal: [{ readonly terminal: number }, Limit | null];
   killTerminal: [{ readonly terminal: number; readonly limit?: Limit | undefined }, null];
   /** Answered by a keeper that is there. */
-  ping: [null, null];
+  ping: [null, RecordingState];
   /** Ends everything, and the keeper. */
   close: [null, null];
 }

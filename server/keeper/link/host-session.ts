@@ -110,7 +110,7 @@ export class HostSession {
       writeTerminal: async ({ terminal, data }) => done(await this.#host.terminal(terminal)?.write(data)),
       struckTerminal: async ({ terminal }) => (await this.#host.terminal(terminal)?.struck()) ?? null,
       killTerminal: async ({ terminal, limit }) => done(await this.#host.terminal(terminal)?.kill(limit)),
-      ping: async () => null,
+      ping: async () => this.#attached.recording(),
       close: async () => done(await this.#host.close()),
     };
   }

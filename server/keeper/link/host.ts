@@ -60,7 +60,8 @@ export class KeeperHost implements Host {
     for (const said of this.#said.splice(0)) session.say(said);
     const { sandboxed, limits } = keeper;
     const leases = [...this.casts.values()].map((cast) => cast.wire());
-    return { keeper, attached: { sandboxed, limits, capabilities: keeper.capabilities(), leases } };
+    const capabilities = keeper.capabilities();
+    return { keeper, attached: { sandboxed, limits, capabilities, recording: keeper.recording(), leases } };
   }
 
   say(said: News['said']): void {

@@ -2,6 +2,7 @@
 // it starts a new one. It never invents how something ended.
 import type { NumberedFrame } from '../../../protocol/frame.ts';
 import type { Capability } from '../../../protocol/server.ts';
+import { tryKill } from '../foreground.ts';
 import type {
   Keeper,
   KeptLease,
@@ -9,6 +10,7 @@ import type {
   KeptTerminal,
   LogSpec,
   ProcessSpec,
+  RecordingState,
   SlotPlace,
   TerminalSpec,
 } from '../keeper.ts';
@@ -53,6 +55,7 @@ export class RemoteKeeper implements Keeper {
   #isOurs = false;
   #leaving = false;
   readonly #pings: NodeJS.Timeout;
+  #recording: RecordingState = { failing: 0, lostFrames: 0 };
   /** A ping that has no answer yet. */
   #pinging = false;
   #isSilent = false;
@@ -143,6 +146,10 @@ export class RemoteKeeper implements Keeper {
     await log.reached(Number.POSITIVE_INFINITY);
   }
 
+  recording(): RecordingState {
+    return this.#recording;
+  }
+
   note(cast: string, name: string, text: string | null): void {
     this.#link?.tell('note', { cast, name, text });
   }
@@ -159,12 +166,13 @@ export class RemoteKeeper implements Keeper {
   }
 
   async startProcess(spec: ProcessSpec): Promise<KeptProcess> {
+    if (spec.marker !== undefined && !this.#logs.has(spec.marker.cast)) throw keeperDied();
     return this.#process(await this.#asked.call('startProcess', spec));
   }
 
   async startTerminal(spec: TerminalSpec): Promise<KeptTerminal> {
     const log = this.#logs.get(spec.cast);
-    if (log === undefined) throw new Error(`there is no open log ${spec.cast}`);
+    if (log === undefined) throw keeperDied();
     return this.#terminal(await this.#asked.call('startTerminal', spec), log);
   }
 
@@ -182,6 +190,8 @@ export class RemoteKeeper implements Keeper {
     clearInterval(this.#pings);
     const link = this.#link;
     if (link === null) return;
+    // Somebody may have stopped it.
+    tryKill(this.#pid, 'SIGCONT');
     // The answer may not get through any more: then it has gone all the same.
     await link.call('close', null).catch(() => null);
     await link.closed;
@@ -206,6 +216,7 @@ export class RemoteKeeper implements Keeper {
     try {
       this.#pid = (await accepted(greeted, settings.dataDir)).pid;
       this.#attached = await link.call('attach', settings);
+      this.#recording = this.#attached.recording;
     } catch (error) {
       link.destroy();
       throw error;
@@ -337,7 +348,7 @@ export class RemoteKeeper implements Keeper {
     }
     if (this.#pinging) return;
     this.#pinging = true;
-    await this.#link.call('ping', null).catch(() => null);
+    this.#recording = await this.#link.call('ping', null).catch(() => this.#recording);
     this.#pinging = false;
     this.#isSilent = false;
   }

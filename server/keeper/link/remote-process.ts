@@ -3,6 +3,7 @@
 import type { Limit, SignalName } from '../../../protocol/exec.ts';
 import { Follower } from '../follower.ts';
 import type { KeptOutput, KeptProcess, ProcessEnd, ProcessSink, StreamName, Subscription } from '../keeper.ts';
+import { refuseUnread } from '../process.ts';
 import type { KeptStreams, WireProcess } from './contract.ts';
 import type { RemoteLink } from './remote-link.ts';
 import { bufferOf } from './wire.ts';
@@ -20,6 +21,8 @@ export class RemoteProcess implements KeptProcess {
   readonly #subscriptions = new Set<RemoteSubscription>();
   #output: Readonly<Record<StreamName, KeptOutput>> = { stdout: NOTHING, stderr: NOTHING };
   #settle: (end: ProcessEnd) => void = () => undefined;
+  /** Bytes of input that are not told to be read. */
+  #unread = 0;
 
   constructor(link: RemoteLink, wire: WireProcess) {
     this.#link = link;
@@ -63,7 +66,14 @@ export class RemoteProcess implements KeptProcess {
 
   async write(data: Buffer): Promise<boolean> {
     if (this.end !== null) return false;
-    return await this.#link.call('writeProcess', { process: this.handle, data });
+    // Here too, since the keeper's word comes later than the next call.
+    refuseUnread(this.#unread);
+    this.#unread += data.length;
+    try {
+      return await this.#link.call('writeProcess', { process: this.handle, data });
+    } finally {
+      this.#unread -= data.length;
+    }
   }
 
   closeInput(): void {

@@ -34,6 +34,7 @@ test('casts are listed newest first, by slot and label, in pages', async () => {
     cols: 40,
     rows: 10,
     live: false,
+    pinned: false,
     commands: 1,
     failed: 1,
   });

@@ -128,6 +128,24 @@ test('slots and casts speak JSON', async () => {
   expect(JSON.parse(casts.seen.stdout.toString())).toHaveLength(1);
 });
 
+test('pin keeps a recording, --off no more, and casts shows which are kept', async () => {
+  const { cast = '' } = (await (await gateway.client()).cast.list({ limit: 1 }))[0] ?? {};
+  const pinnedNow = async (): Promise<boolean> => {
+    const casts = slotcast(gateway, 'casts', '--limit', '1');
+    expect(await casts.exitCode).toBe(0);
+    const [head = '', row = ''] = casts.seen.stdout.toString().split('\n');
+    return row.slice(head.indexOf('PINNED'), head.indexOf('LABEL')).trim() === 'yes';
+  };
+  expect(await pinnedNow()).toBe(false);
+  expect(await slotcast(gateway, 'pin', cast).exitCode).toBe(0);
+  expect(await pinnedNow()).toBe(true);
+  expect(await slotcast(gateway, 'pin', cast, '--off').exitCode).toBe(0);
+  expect(await pinnedNow()).toBe(false);
+  const nowhere = slotcast(gateway, 'pin', 'cast_nowhere');
+  expect(await nowhere.exitCode).toBe(1);
+  expect(nowhere.seen.stderr).toMatch(/^slotcast: [^\n]*cast_nowhere[^\n]*\n$/);
+});
+
 test('watch prints what is drawn until the lease ends', async () => {
   const agent = await gateway.client();
   const slot = await agent.acquire();

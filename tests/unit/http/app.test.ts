@@ -181,7 +181,8 @@ describe('metrics', () => {
     ]) {
       expect(text).toContain(line);
     }
-    expect((await site.ask('/metrics')).text).toContain('slotcast_connections 7');
+    expect(text).toContain('slotcast_recordings_failing 1');
+    expect(text).toContain('slotcast_recording_lost_frames_total 23');
   });
 
   test('need a token when the request came through a proxy', async () => {

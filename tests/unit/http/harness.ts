@@ -88,6 +88,7 @@ export async function startSite(options: SiteOptions = {}): Promise<Site> {
       { state: 'free', viewers: 0, processes: 0 },
     ],
     connections: () => 7,
+    recording: () => ({ failing: 1, lostFrames: 23 }),
   });
   const files = new Workspace({ root: workspace, owner: null });
   const library = new Library({ dir: casts, live: () => null });

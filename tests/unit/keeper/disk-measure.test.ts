@@ -22,7 +22,14 @@ const write = (name: string, mib: number) =>
 beforeEach(async () => {
   const home = await scratch();
   const at = (name: string) => join(home, name);
-  place = { slot: 'slot_0', workspace: at('workspace'), tmp: at('tmp'), spool: at('spool'), identity: null };
+  place = {
+    slot: 'slot_0',
+    workspace: at('workspace'),
+    tmp: at('tmp'),
+    spool: at('spool'),
+    drafts: at('drafts'),
+    identity: null,
+  };
   await Promise.all([mkdir(place.workspace), mkdir(place.tmp)]);
 });
 

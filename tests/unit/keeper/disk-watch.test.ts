@@ -18,6 +18,7 @@ beforeEach(async () => {
     workspace: join(dataDir, 'workspace'),
     tmp: join(dataDir, 'tmp'),
     spool: join(dataDir, 'spool'),
+    drafts: join(dataDir, 'drafts'),
     identity: null,
   };
   for (const directory of [place.workspace, place.tmp]) await mkdir(directory);

@@ -21,13 +21,13 @@ let place: SlotPlace;
 beforeEach(async () => {
   const root = await scratch();
   chmodSync(root, 0o711);
-  const directories = ['workspace', 'tmp', 'spool'].map((name) => join(root, name));
+  const directories = ['workspace', 'tmp', 'spool', 'drafts'].map((name) => join(root, name));
   for (const directory of directories) {
     mkdirSync(directory, { mode: 0o755 });
     if (identity !== null) chownSync(directory, identity.uid, identity.gid);
   }
-  const [workspace = '', tmp = '', spool = ''] = directories;
-  place = { slot: 'slot_0', workspace, tmp, spool, identity };
+  const [workspace = '', tmp = '', spool = '', drafts = ''] = directories;
+  place = { slot: 'slot_0', workspace, tmp, spool, drafts, identity };
 });
 
 afterEach(async () => {

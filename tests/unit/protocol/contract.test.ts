@@ -53,7 +53,7 @@ const promisedMethods = [
   'exec.run exec.start exec.write exec.signal exec.wait exec.list',
   'terminal.start terminal.run terminal.write terminal.keys terminal.resize terminal.capture terminal.wait terminal.stop',
   'watch.start watch.stop watch.slots',
-  'cast.list cast.info cast.verify cast.seek cast.read cast.output',
+  'cast.list cast.info cast.verify cast.pin cast.seek cast.read cast.output',
   'file.read file.write file.list file.stat file.remove file.mkdir file.move',
   'artifact.archive',
 ].flatMap((line) => line.split(' '));

@@ -42,6 +42,24 @@ test.each([
   [['--config', '/nowhere.json'], /config file \/nowhere.json cannot be read/],
   [['--max-memory', 'much'], /--max-memory takes size, not "much" \(give a size such as 512M/],
   [['--max-file-size', '1K'], /--max-file-size takes size/],
+  [['--record', 'always'], /--record takes strict\|best-effort, not "always"/],
+  ...[
+    '',
+    '14',
+    '14m',
+    '14M',
+    '0d',
+    '-1d',
+    '1.5d',
+    '0GB',
+    '20',
+    '14d,7d',
+    '1GB,2GB',
+    '14d,',
+    '14d,20GB,x',
+    'off,1d',
+    'x',
+  ].map((rule): [string[], RegExp] => [['--keep-casts', rule], /--keep-casts takes 14d,20GB\|off, not .*give an age/]),
   [['--http-api', 'open', '--host', '0.0.0.0'], '--http-api open is for loopback addresses only'],
   [['--http-api', 'open', '--network', 'host'], 'would let every command drive every slot'],
 ])('bad options %j are refused in one line', (argv, message) => {
@@ -85,4 +103,22 @@ test('the data directory follows the Nomad allocation, root, or XDG', () => {
   expect(read([], { NOMAD_ALLOC_DIR: '/alloc' }).dataDir).toBe('/alloc/data');
   expect(read([], {}, true).dataDir).toBe('/var/lib/slotcast');
   expect(read([], { XDG_DATA_HOME: '/home/u/share' }).dataDir).toBe('/home/u/share/slotcast');
+});
+
+test.each([
+  ['off', null, null],
+  ['14d', 14 * 86_400_000, null],
+  ['2w', 14 * 86_400_000, null],
+  ['20GB', null, 20 * 1024 ** 3],
+  ['14d,20GB', 14 * 86_400_000, 20 * 1024 ** 3],
+  [' 1.5 TiB , 36h ', 36 * 3_600_000, 1.5 * 1024 ** 4],
+  ['90min,500mb', 90 * 60_000, 500 * 1024 ** 2],
+])('--keep-casts %s is understood', (rule, maxAgeMs, maxBytes) => {
+  expect(read(['--keep-casts', rule]).keepCasts).toEqual({ maxAgeMs, maxBytes });
+  expect(read([], { SLOTCAST_KEEP_CASTS: rule }).keepCasts).toEqual({ maxAgeMs, maxBytes });
+});
+
+test('all recordings are kept, and a slot goes on without one, unless somebody says otherwise', () => {
+  expect(read([])).toMatchObject({ keepCasts: { maxAgeMs: null, maxBytes: null }, record: 'best-effort' });
+  expect(read([], { SLOTCAST_RECORD: 'strict' }).record).toBe('strict');
 });

@@ -8,6 +8,7 @@ const place: SlotPlace = {
   workspace: '/data/slots/slot_0/workspace',
   tmp: '/data/slots/slot_0/tmp',
   spool: '/data/slots/slot_0/spool',
+  drafts: '/data/slots/slot_0/drafts',
   identity: null,
 };
 

@@ -1,0 +1,183 @@
+// kill -9 of the keeper, and a keeper that hangs: what ran is told as lost and nothing of it lives on; leases, files and recordings are there.
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, expect, test } from 'vitest';
+import { Fault } from '../../protocol/fault.ts';
+import { until } from '../support/gateway.ts';
+import { commandOf, isAlive, type Program, signalTo, startProgram, treeOf } from '../support/program.ts';
+import { gapsIn, numbered, numbersIn, recorded } from './printer.ts';
+
+let program: Program;
+
+/** false for the refusal that says to try again; what else went wrong is thrown. */
+function mayComeAgain(error: unknown): false {
+  if (error instanceof Fault && error.fault === 'SANDBOX_UNAVAILABLE') return false;
+  throw error;
+}
+
+afterEach(async () => {
+  await program.close();
+});
+
+/** All that the recording of a keeper which died says at its end. */
+const CUT_SHORT = /keeper|without notice/;
+
+test('what ran is told as lost, no process of it lives on, and the lease goes on with a new recording', async () => {
+  program = await startProgram();
+  const client = await program.client();
+  const slot = await client.acquire();
+  await slot.file.write({ path: 'kept', data: 'this' });
+  const done = await slot.exec.run({ command: 'echo before; exit 4' });
+  const waited = slot.exec.run({ command: "echo begun; trap '' TERM HUP; setsid sleep 7101 & sleep 7102; exit 0" });
+  const started = await slot.exec.start({ command: 'sleep 7103; exit 0', timeoutMs: 0 });
+  await slot.terminal.run({ command: '(trap "" HUP TERM; exec setsid sleep 7104) & disown' });
+  const printing = slot.terminal.run({ command: numbered('k', 100_000, 0.002), timeoutMs: 0 });
+  const viewer = await program.client();
+  const watch = await viewer.watch({ slot: slot.name });
+  const { cast } = slot;
+  const seen: string[] = [];
+  const casts = new Set<string | null>();
+  const following = (async () => {
+    for await (const event of watch) {
+      if (event.kind === 'frames') seen.push(...event.frames.map(([, , data]) => data));
+      if (event.kind === 'screen') casts.add(event.cast);
+    }
+  })();
+  const { keeper } = program;
+  const tree = (): string => treeOf(keeper.pid).map(commandOf).join('\n');
+  await until('all of it runs', () =>
+    ['7101', '7102', '7103', '7104'].every((word) => tree().includes(`sleep ${word}`)),
+  );
+  await until('it prints', () => numbersIn(seen.join(''), 'k').length > 100);
+  const all = treeOf(keeper.pid);
+  signalTo(keeper, 'SIGKILL');
+  expect(await waited).toMatchObject({ outcome: 'lost', exitCode: null, signal: null });
+  expect(await started.exit).toMatchObject({ outcome: 'lost', exitCode: null });
+  expect(await printing).toMatchObject({ outcome: 'lost', exitCode: null });
+  await until('nothing of it lives', () => !all.some(isAlive));
+  await until('there is a new keeper', () => {
+    try {
+      return program.keeper.pid !== keeper.pid;
+    } catch {
+      return false;
+    }
+  });
+  // Until it is ready, who wants something of it is told to try again.
+  await until('it runs commands', () => slot.exec.run({ command: ':' }).then(() => true, mayComeAgain));
+  // Commands that had ended are known, those that run from now on work, files are as they were.
+  expect(await slot.exec.process(done.process).wait()).toMatchObject({ outcome: 'exited', exitCode: 4 });
+  expect(await slot.exec.run({ command: 'cat kept; exit 2' })).toMatchObject({ exitCode: 2, stdout: 'this' });
+  expect((await slot.terminal.run({ command: 'echo anew' })).output).toBe('anew\n');
+  const next = (await slot.info()).cast ?? '';
+  expect(next).not.toBe(cast);
+  await until('the viewer has the new recording', () => casts.has(next));
+  // The one that was cut short is closed, says so, and lacks no line before its end.
+  await until('it is closed', async () => !(await client.cast.info(cast)).live);
+  const { markers } = await client.cast.info(cast);
+  expect(markers.at(-1)?.label).toMatch(CUT_SHORT);
+  expect(await client.cast.verify(cast)).toMatchObject({ ok: true, sealed: true, recovered: true });
+  const numbers = numbersIn(await recorded(client, cast), 'k');
+  expect(numbers.length).toBeGreaterThan(20);
+  expect(gapsIn(numbers, numbers.length)).toEqual([]);
+  await slot.release();
+  expect(await recorded(client, next)).toContain('anew');
+  expect(await client.cast.verify(next)).toMatchObject({ ok: true, recovered: false });
+  await watch.close();
+  await following;
+}, 60_000);
+
+test('SIGTERM to the keeper ends everything that it has', async () => {
+  program = await startProgram();
+  const slot = await (await program.client()).acquire();
+  slot.exec.run({ command: "trap '' TERM; sleep 7201" }).catch(() => {});
+  slot.terminal.run({ command: 'sleep 7202' }).catch(() => {});
+  const { keeper } = program;
+  const tree = (): string => treeOf(keeper.pid).map(commandOf).join('\n');
+  await until('both run', () => tree().includes('sleep 7201') && tree().includes('sleep 7202'));
+  const all = treeOf(keeper.pid);
+  await program.end('SIGKILL');
+  expect(all.every(isAlive)).toBe(true);
+  signalTo(keeper, 'SIGTERM');
+  await until('nothing lives', () => !all.some(isAlive));
+  expect(['keeper.pid', 'keeper.sock'].filter((name) => existsSync(join(program.dataDir, name)))).toEqual([]);
+}, 60_000);
+
+test('both killed: the next start seals the recordings, and a lease is gone', async () => {
+  program = await startProgram();
+  const client = await program.client();
+  const slot = await client.acquire();
+  const { cast, resume } = slot;
+  slot.exec.run({ command: 'sleep 7301' }).catch(() => {});
+  slot.terminal.run({ command: numbered('b', 100_000, 0.002), timeoutMs: 0 }).catch(() => {});
+  const file = join(program.dataDir, 'casts', `${cast}.cast`);
+  await until('it records', () => numbersIn(readFileSync(file, 'utf8'), 'b').length > 100);
+  const { keeper } = program;
+  const all = treeOf(keeper.pid);
+  signalTo(keeper, 'SIGKILL');
+  await program.end('SIGKILL');
+  await until('nothing lives', () => !all.some(isAlive));
+  const lost = new Promise((resolve) => client.on('lost', resolve));
+  await program.serve();
+  expect(await lost).toMatchObject({ slot: slot.name, fault: { fault: 'RESUME_GONE' } });
+  const next = await program.client();
+  await expect(next.acquire({ resume })).rejects.toMatchObject({ fault: 'RESUME_GONE' });
+  expect((await next.slots()).map(({ state }) => state)).toEqual(['free', 'free', 'free', 'free']);
+  const info = await next.cast.info(cast);
+  expect([info.live, info.markers.at(-1)?.label]).toEqual([false, expect.stringMatching(CUT_SHORT)]);
+  expect(await next.cast.verify(cast)).toMatchObject({ ok: true, sealed: true, recovered: true });
+  const numbers = numbersIn(await recorded(next, cast), 'b');
+  expect(numbers.length).toBeGreaterThan(50);
+  expect(gapsIn(numbers, numbers.length)).toEqual([]);
+  const fresh = await next.acquire({ slot: slot.name });
+  expect((await fresh.exec.run({ command: 'ls -A . /tmp' })).stdout).toBe('.:\n\n/tmp:\n');
+}, 60_000);
+
+test('a keeper that hangs is told to who starts a gateway, and when it goes on it is as if nothing had been', async () => {
+  program = await startProgram();
+  const slot = await (await program.client()).acquire();
+  const { keeper } = program;
+  signalTo(keeper, 'SIGSTOP');
+  const pending = slot.exec.run({ command: 'echo late; exit 6' });
+  const health = async (): Promise<number> => (await fetch(`${program.url}/healthz`)).status;
+  expect(await health()).toBe(200);
+  await program.end('SIGKILL');
+  await expect(program.serve()).rejects.toThrow(
+    new RegExp(
+      `^ended with 1: slotcast: the keeper of .*\\(process ${keeper.pid}\\) does not answer[^\n]*kill -CONT[^\n]*\n$`,
+    ),
+  );
+  expect(isAlive(keeper)).toBe(true);
+  signalTo(keeper, 'SIGCONT');
+  await program.serve();
+  expect(program.keeper).toEqual(keeper);
+  expect(await pending).toMatchObject({ outcome: 'exited', exitCode: 6, stdout: 'late\n' });
+}, 60_000);
+
+test('calls that need a keeper which is stopped for a moment wait for it', async () => {
+  program = await startProgram();
+  const slot = await (await program.client()).acquire();
+  const printing = slot.terminal.run({ command: numbered('s', 300, 0.005) });
+  const { keeper } = program;
+  signalTo(keeper, 'SIGSTOP');
+  const pending = [slot.exec.run({ command: 'echo one' }), slot.exec.run({ command: 'echo two', timeoutMs: 60_000 })];
+  await slot.info();
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  signalTo(keeper, 'SIGCONT');
+  expect((await Promise.all(pending)).map(({ stdout }) => stdout)).toEqual(['one\n', 'two\n']);
+  expect(gapsIn(numbersIn((await printing).output, 's'), 300)).toEqual([]);
+}, 60_000);
+
+test('SIGTERM while a new keeper is started for one that died ends both', async () => {
+  program = await startProgram();
+  const slot = await (await program.client()).acquire();
+  const running = slot.exec.run({ command: 'sleep 7501' });
+  await until('it runs', async () => (await slot.exec.list()).length === 1);
+  const first = treeOf(program.keeper.pid);
+  signalTo(program.keeper, 'SIGKILL');
+  expect((await running).outcome).toBe('lost');
+  expect(await program.end('SIGTERM')).toBe(0);
+  await until('nothing of it lives', () => !first.some(isAlive));
+  expect(
+    ['keeper.pid', 'keeper.sock', 'gateway.pid'].filter((name) => existsSync(join(program.dataDir, name))),
+  ).toEqual([]);
+}, 60_000);

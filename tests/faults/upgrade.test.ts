@@ -1,0 +1,121 @@
+// A gateway that goes politely and leaves its slots alive: --keep, SIGHUP, --replace; and a keeper that the next one does not understand.
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { join } from 'node:path';
+import { afterEach, expect, test } from 'vitest';
+import { encodeMessage, LINK_VERSION } from '../../server/keeper/link/wire.ts';
+import { until } from '../support/gateway.ts';
+import { isAlive, makeProgram, type Program, startProgram } from '../support/program.ts';
+import { gapsIn, numbered, numbersIn } from './printer.ts';
+
+let program: Program;
+let server: Server | null = null;
+afterEach(async () => {
+  server?.close();
+  server = null;
+  await program.close();
+});
+
+/** Commands, a terminal and a lease that have to be the same under the next gateway. */
+async function busySlot() {
+  const client = await program.client();
+  const codes: number[] = [];
+  client.on('disconnected', ({ code }) => void codes.push(code));
+  const slot = await client.acquire();
+  const exec = slot.exec.run({ command: 'echo begun; sleep 4; echo ended; exit 8', timeoutMs: 60_000 });
+  const printed = slot.terminal.run({ command: numbered('u', 800, 0.005), timeoutMs: 60_000 });
+  await until('it runs', async () => (await slot.exec.list()).length === 1);
+  const check = async (): Promise<void> => {
+    expect(await exec).toMatchObject({ outcome: 'exited', exitCode: 8, stdout: 'begun\nended\n' });
+    const { exitCode, output } = await printed;
+    expect([exitCode, gapsIn(numbersIn(output, 'u'), 800)]).toEqual([0, []]);
+  };
+  return { slot, codes, check };
+}
+
+test('SIGHUP: connections are told to come back, the exit code says to start again, and all goes on', async () => {
+  program = await startProgram();
+  const { codes, check } = await busySlot();
+  const { keeper } = program;
+  expect(await program.end('SIGHUP')).toBe(75);
+  await until('it is disconnected', () => codes.length > 0);
+  expect(codes).toEqual([4503]);
+  expect(isAlive(keeper)).toBe(true);
+  expect(existsSync(join(program.dataDir, 'gateway.pid'))).toBe(false);
+  await program.serve();
+  expect(program.keeper).toEqual(keeper);
+  await check();
+}, 60_000);
+
+test('--keep: SIGTERM leaves the slots alive', async () => {
+  program = await startProgram('--keep');
+  const { check } = await busySlot();
+  const { keeper } = program;
+  expect(await program.end('SIGTERM')).toBe(0);
+  expect(isAlive(keeper)).toBe(true);
+  await program.serve();
+  await check();
+}, 60_000);
+
+test('without --keep SIGTERM ends the keeper too, and leaves no socket and no claim', async () => {
+  program = await startProgram();
+  await (await (await program.client()).acquire()).terminal.run({ command: 'sleep 7401 &' });
+  const { keeper } = program;
+  expect(await program.end('SIGTERM')).toBe(0);
+  await until('the keeper is gone', () => !isAlive(keeper));
+  const left = ['keeper.pid', 'keeper.sock', 'gateway.pid'].filter((name) => existsSync(join(program.dataDir, name)));
+  expect(left).toEqual([]);
+}, 60_000);
+
+test('--replace takes the place of the gateway that runs, and all goes on', async () => {
+  program = await startProgram();
+  const { check } = await busySlot();
+  const { keeper, gateway: former } = program;
+  await expect(program.serve()).rejects.toThrow(/another gateway uses/);
+  await program.serve('--replace');
+  expect(await former.ended).toBe(75);
+  expect(program.keeper).toEqual(keeper);
+  await check();
+  // Where none runs it is an ordinary start.
+  await program.end('SIGKILL');
+  await program.serve('--replace');
+}, 60_000);
+
+test('a keeper that speaks another version of the link is refused in one sentence, and lives on', async () => {
+  program = await makeProgram();
+  server = createServer((socket) => {
+    socket.on('error', () => {});
+    const greeting = { link: LINK_VERSION + 1, version: '99.1.2', pid: process.pid };
+    for (const part of encodeMessage({ name: 'greeting', params: greeting })) socket.write(part);
+  });
+  const file = join(program.dataDir, 'keeper.sock');
+  await new Promise<void>((resolve) => server?.listen(file, resolve));
+  await expect(program.serve()).rejects.toThrow(
+    new RegExp(
+      `^ended with 1: slotcast: the keeper of [^\n]*99\\.1\\.2[^\n]*version ${LINK_VERSION + 1} of the link[^\n]*\n$`,
+    ),
+  );
+  expect(existsSync(file)).toBe(true);
+}, 60_000);
+
+test('one that says nothing that makes sense is refused too', async () => {
+  program = await makeProgram();
+  server = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.write(Buffer.from([0, 0, 0, 3, 0xc1, 0xc1, 0xc1]));
+  });
+  await new Promise<void>((resolve) => server?.listen(join(program.dataDir, 'keeper.sock'), resolve));
+  // No process has a claim on it, so none is named.
+  await expect(program.serve()).rejects.toThrow(/\nslotcast: (?![^\n]*null)[^\n]*keeper[^\n]*\n$/);
+}, 60_000);
+
+test('a socket and a claim of a keeper that is dead are no obstacle', async () => {
+  program = await startProgram();
+  const claim = readFileSync(join(program.dataDir, 'keeper.pid'), 'utf8');
+  await program.end('SIGTERM');
+  // The same pid, started at another time: this test itself.
+  writeFileSync(join(program.dataDir, 'keeper.pid'), `${process.pid} ${claim.split(' ')[1]}`);
+  rmSync(join(program.dataDir, 'keeper.sock'), { force: true });
+  await program.serve();
+  expect(program.keeper.pid).not.toBe(process.pid);
+}, 60_000);
