@@ -19,7 +19,7 @@ const only = process.argv[4]?.split(',') ?? null;
 const SLOTS = 8;
 const SAMPLE_MS = 30_000;
 /** More than all workspaces and recordings of an hour. */
-const DISK = '4G';
+const DISK = '3G';
 /** What is left of a sandbox and its descriptors needs a moment to go. */
 const GONE_MS = 10_000;
 const isRoot = process.getuid() === 0;

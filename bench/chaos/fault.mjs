@@ -1,5 +1,5 @@
 // The faults of a chaos run: each hurts the program in one way, and leaves it running. What must hold of the program right after is checked here.
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { rmSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { isAlive, sleep, treeOf } from './program.mjs';
@@ -93,10 +93,17 @@ export function faultsOf({ program, proxy, ledger, random, disk }) {
     },
     'full-disk': async () => {
       const ballast = join(disk, 'ballast');
-      const { bavail, bsize } = statfsSync(disk);
-      execFileSync('fallocate', ['-l', String(Math.max(4096, (bavail - random.oneOf([0, 0, 64])) * bsize)), ballast]);
+      // Others write meanwhile, so that the last blocks may be gone before they are taken.
+      for (const spare of random.oneOf([
+        [0, 64, 1024, 8192],
+        [64, 1024, 8192],
+      ])) {
+        const { bavail, bsize } = statfsSync(disk);
+        const { status } = spawnSync('fallocate', ['-l', String(Math.max(4096, (bavail - spare) * bsize)), ballast]);
+        if (status === 0) break;
+      }
       await sleep(random.between(2000, 6000));
-      rmSync(ballast);
+      rmSync(ballast, { force: true });
     },
   };
   const weights = {

@@ -1,21 +1,21 @@
 // A viewer of one slot during a chaos run: every frame follows the one before by number, or the gap is announced; what was seen is what was recorded.
 import { connect } from '../../dist/client/index.js';
+import { sleep } from './program.mjs';
 
 export class Watcher {
   /** By recording: texts that came without a gap. */
   seen = new Map();
   #client;
-  #watch;
   #ledger;
   #cast = null;
   #seq = 0;
   #ended;
+  #isClosing = false;
 
   static async open({ at, slot, ledger }) {
     const watcher = new Watcher();
     watcher.#ledger = ledger;
     watcher.#client = await connect(at);
-    watcher.#watch = await watcher.#client.watch({ slot });
     watcher.#ended = watcher.#follow(slot);
     return watcher;
   }
@@ -27,18 +27,25 @@ export class Watcher {
 
   /** Resolves when the watch has ended by itself, or after so long. */
   async close(patienceMs) {
+    this.#isClosing = true;
     const timer = setTimeout(() => void this.#client.close(), patienceMs);
     await this.#ended;
     clearTimeout(timer);
     await this.#client.close();
   }
 
+  /** A watch ends with the log that it is of: when a keeper died, the lease has another one. */
   async #follow(slot) {
-    try {
-      for await (const event of this.#watch) this.#take(event, slot);
-    } catch (error) {
-      // Closed from here.
-      if (error?.fault !== undefined) this.#ledger.violation('watch', `the watch of ${slot} failed`, { error });
+    while (!this.#isClosing) {
+      try {
+        for await (const event of await this.#client.watch({ slot })) this.#take(event, slot);
+        this.#cast = null;
+      } catch (error) {
+        // Closed from here, or not there yet.
+        const isExcused = error?.fault === undefined || error.fault === 'SHUTTING_DOWN';
+        if (!isExcused) this.#ledger.violation('watch', `the watch of ${slot} failed`, { error });
+      }
+      if (!this.#isClosing) await sleep(200);
     }
   }
 

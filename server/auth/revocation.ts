@@ -56,8 +56,8 @@ export class Revocations {
   }
 
   /**
-   * Takes effect at once; resolves when it is on disk. `leftMs`: how long the token would still have lived.
-   * Faults: NO_SPACE, then it takes effect all the same, but a restart would not know of it.
+   * Takes effect at once; resolves when it is on disk. `leftMs`: how long the token would still have lived. Faults: NO_SPACE, then it takes effect
+   * all the same, but a restart would not know of it.
    */
   async add(
     { id, untilMs }: { readonly id: string; readonly untilMs: number | null },

@@ -53,6 +53,8 @@ export interface LocalKeeperOptions {
   /** First user id of the slots, under root. */
   readonly uidBase?: number;
   readonly disk?: DiskLimits;
+  /** Keeps little of the frames in memory: whoever looks has a copy of his own. */
+  readonly smallRings?: boolean;
   readonly log: KeeperLog;
   readonly clock?: Clock;
 }
@@ -67,6 +69,14 @@ interface Killable {
   readonly ended: Promise<unknown>;
   kill(limit?: Limit): Promise<void>;
 }
+
+/**
+ * Frames that all logs keep in memory together, and one of them at most and at least: for who is a few milliseconds behind. What is older is in
+ * the recording.
+ */
+const RINGS_BYTES = 8 * 1024 * 1024;
+const MAX_RING_BYTES = 1024 * 1024;
+const MIN_RING_BYTES = 64 * 1024;
 
 const NEVER_BEGUN = { outcome: 'lost', exitCode: null, signal: null, durationMs: 0 } as const;
 
@@ -199,6 +209,7 @@ export class LocalKeeper implements Keeper {
       recovered: (missing) => this.#recovered(log, missing, stopped.seq),
     }).catch(asNoSpace);
     this.#logs.set(cast, { log, recorder, spec });
+    this.#shareRings();
     return log;
   }
 
@@ -219,6 +230,13 @@ export class LocalKeeper implements Keeper {
     open.log.close();
     await open.recorder.close();
     if (this.#logs.delete(cast)) this.#lostFrames += open.recorder.lostFrames;
+    this.#shareRings();
+  }
+
+  #shareRings(): void {
+    if (this.#options.smallRings !== true) return;
+    const share = Math.min(MAX_RING_BYTES, Math.max(MIN_RING_BYTES, RINGS_BYTES / this.#logs.size));
+    for (const { log } of this.#logs.values()) log.ringBytes = share;
   }
 
   recording(): RecordingState {

@@ -7,6 +7,7 @@ import { KeeperHost } from './link/host.ts';
 import { pidFile, socketFile } from './link/reach.ts';
 import { takePidFile } from './pid-file.ts';
 import { closeInheritedDescriptors } from './sandbox/descriptor.ts';
+import { beThrifty } from './thrift.ts';
 
 /** What was said last still leaves. */
 const GOODBYE_MS = 200;
@@ -29,6 +30,7 @@ server.listen(`/proc/self/fd/${directory}/${socketFile}`, () => {
 });
 process.umask(mask);
 
+beThrifty();
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void host.close());
 // It has no terminal, and what its gateway makes of this signal is not its business.
 process.on('SIGHUP', () => {});

@@ -6,8 +6,8 @@ import type { Notes } from '../keeper/keeper.ts';
 
 /** A client that has lost its reply asks again within seconds. */
 const MAX_RESULTS = 16;
-/** Of one result; that of a longer one is remembered without it. */
-const MAX_OUTPUT_CHARS = 256 * 1024;
+/** Of all results of a lease, which stand in the memory of the keeper: of a longer output both ends are remembered. */
+const MAX_CHARS = 64 * 1024;
 
 const keyed = z.object({ key: z.string(), print: z.string() });
 
@@ -47,8 +47,8 @@ export type NoteKeeper = (name: string, text: string | null) => void;
 
 export class TerminalNotes {
   readonly #keep: NoteKeeper;
-  /** Names of the results that are kept, the oldest first. */
-  #results: string[] = [];
+  /** The results that are kept, the oldest first. */
+  #results: { readonly name: string; readonly chars: number }[] = [];
 
   constructor(keep: NoteKeeper) {
     this.#keep = keep;
@@ -63,12 +63,16 @@ export class TerminalNotes {
   }
 
   result({ key, print }: KeyedRun, given: TerminalRunResult): void {
-    const isLong = given.output.length > MAX_OUTPUT_CHARS;
-    const result = isLong ? { ...given, output: '', truncated: true } : given;
     const name = `result ${key}`;
-    this.#results.push(name);
-    this.#keep(name, JSON.stringify({ print, result }));
-    if (this.#results.length > MAX_RESULTS) this.#keep(this.#results.shift() ?? '', null);
+    const text = JSON.stringify({ print, result: shortened(given) });
+    this.#results.push({ name, chars: text.length });
+    this.#keep(name, text);
+    let chars = this.#results.reduce((sum, kept) => sum + kept.chars, 0);
+    while (this.#results.length > 1 && (chars > MAX_CHARS || this.#results.length > MAX_RESULTS)) {
+      const oldest = this.#results.shift();
+      chars -= oldest?.chars ?? 0;
+      this.#keep(oldest?.name ?? '', null);
+    }
   }
 
   /** What a gateway before this one has kept. */
@@ -78,7 +82,7 @@ export class TerminalNotes {
       const note = name.startsWith('result ') ? read(resultNote, text) : null;
       if (note !== null) results.set(name.slice('result '.length), note);
     }
-    this.#results = [...results.keys()].map((key) => `result ${key}`);
+    this.#results = [...results].map(([key, note]) => ({ name: `result ${key}`, chars: JSON.stringify(note).length }));
     return { shell: read(shellNote, notes.get('shell')), run: read(runNote, notes.get('run')), results };
   }
 }
@@ -88,6 +92,14 @@ export interface FormerTerminal {
   readonly run: RunNote | null;
   /** By key. */
   readonly results: ReadonlyMap<string, { readonly print: string; readonly result: TerminalRunResult }>;
+}
+
+function shortened(result: TerminalRunResult): TerminalRunResult {
+  const { output } = result;
+  const half = MAX_CHARS / 2;
+  if (output.length <= MAX_CHARS) return result;
+  const ends = `${output.slice(0, half)}\n[… ${output.length - MAX_CHARS} characters left out …]\n${output.slice(-half)}`;
+  return { ...result, output: ends.toWellFormed(), truncated: true };
 }
 
 /** null when it says something else. */

@@ -5,21 +5,21 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type Client, connect } from '../../client/index.ts';
-import { type Daemon, startDaemon } from '../support/daemon.ts';
 import { type HostClock, hostClock } from '../support/faketime.ts';
 import { until } from '../support/gateway.ts';
+import { type Program, startProgram } from '../support/one-gateway.ts';
 
 const root = new URL('../../', import.meta.url);
 const JUMPS = ['+1d', '-1d', '+10y', '-10y'];
 const DAY_MS = 86_400_000;
 
 let clock: HostClock;
-let program: Daemon;
+let program: Program;
 const clients: Client[] = [];
 
 beforeAll(async () => {
   clock = hostClock();
-  program = await startDaemon({ env: clock.env, flags: ['--slots', '6'], before: startKeeper });
+  program = await startProgram({ env: clock.env, flags: ['--slots', '6'], before: startKeeper });
 });
 afterAll(async () => {
   await program?.close();

@@ -6,21 +6,21 @@ import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { type Client, connect } from '../../client/index.ts';
-import { type Daemon, programFile, startDaemon } from '../support/daemon.ts';
 import { until } from '../support/gateway.ts';
+import { type Program, programFile, startProgram } from '../support/one-gateway.ts';
 
 /** Longer than any test: what ends has ended for another reason. */
 const LONG = ['--drain-ms', '600000'];
 /** Ends when the agent says so. */
 const UNTIL_TOLD = 'until test -e /workspace/go; do sleep 0.02; done';
 
-const programs: Daemon[] = [];
+const programs: Program[] = [];
 afterEach(async () => {
   await Promise.all(programs.splice(0).map((program) => program.close()));
 });
 
-async function start(...flags: string[]): Promise<Daemon> {
-  const program = await startDaemon({ flags });
+async function start(...flags: string[]): Promise<Program> {
+  const program = await startProgram({ flags });
   programs.push(program);
   return program;
 }
@@ -31,7 +31,7 @@ function closing(client: Client): Promise<number | undefined> {
 }
 
 /** Resolves when the program has begun to stop. */
-async function stopping({ child, url }: Daemon, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+async function stopping({ child, url }: Program, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
   child.kill(signal);
   await until('it is not ready', async () => (await fetch(`${url}/readyz`)).status === 503);
 }
@@ -44,14 +44,14 @@ async function running(client: Client, count: number): Promise<void> {
 }
 
 /** What `slotcast verify` says of its only recording; throws when that is not intact and sealed. */
-function verdict({ dataDir }: Daemon): string {
+function verdict({ dataDir }: Program): string {
   const casts = join(dataDir, 'casts');
   const [cast = ''] = readdirSync(casts).filter((name) => name.endsWith('.cast'));
   return execFileSync(process.execPath, [programFile, 'verify', join(casts, cast)]).toString();
 }
 
 const lives = (marker: string): boolean => execFileSync('ps', ['-eo', 'args']).toString().includes(marker);
-const bearer = ({ token }: Daemon) => ({ authorization: `Bearer ${token}` });
+const bearer = ({ token }: Program) => ({ authorization: `Bearer ${token}` });
 
 test('exec.run, exec.start and terminal.run that end within the time have their real results; then the connection is closed with 4503', async () => {
   const program = await start(...LONG);
@@ -163,6 +163,7 @@ test('an upload that has begun ends', async () => {
   const client = await program.client();
   const { slot } = await client.call('slot.acquire', {});
   const headers = { ...bearer(program), 'content-length': 8 };
+  // Not in the workspace yet: a draft lies out of the slot's sight.
   const files = () => readdirSync(program.dataDir, { recursive: true });
   const before = files().length;
   const upload = request(`${program.url}/slots/${slot}/files/new`, { method: 'PUT', headers });

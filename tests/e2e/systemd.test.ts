@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
-import { type Daemon, startDaemon } from '../support/daemon.ts';
 import { until } from '../support/gateway.ts';
+import { type Program, startProgram } from '../support/one-gateway.ts';
 
 /** Prints each message with who sent it: pid, then its lines with | between them. */
 const LISTENER = `
@@ -63,8 +63,8 @@ async function manager(isAbstract: boolean): Promise<Manager> {
   return { address, heard };
 }
 
-async function start(env: Record<string, string>, ...flags: string[]): Promise<Daemon> {
-  const program = await startDaemon({ env, flags });
+async function start(env: Record<string, string>, ...flags: string[]): Promise<Program> {
+  const program = await startProgram({ env, flags });
   open.push(program);
   return program;
 }

@@ -33,14 +33,18 @@ test('what ran is told as lost, no process of it lives on, and the lease goes on
   await slot.terminal.run({ command: '(trap "" HUP TERM; exec setsid sleep 7104) & disown' });
   const printing = slot.terminal.run({ command: numbered('k', 100_000, 0.002), timeoutMs: 0 });
   const viewer = await program.client();
-  const watch = await viewer.watch({ slot: slot.name });
   const { cast } = slot;
   const seen: string[] = [];
   const casts = new Set<string | null>();
+  // A watch ends with the log that it is of; who wants to see more watches again.
+  let isWatching = true;
   const following = (async () => {
-    for await (const event of watch) {
-      if (event.kind === 'frames') seen.push(...event.frames.map(([, , data]) => data));
-      if (event.kind === 'screen') casts.add(event.cast);
+    while (isWatching) {
+      const watch = await viewer.watch({ slot: slot.name });
+      for await (const event of watch) {
+        if (event.kind === 'frames') seen.push(...event.frames.map(([, , data]) => data));
+        if (event.kind === 'screen') casts.add(event.cast);
+      }
     }
   })();
   const { keeper } = program;
@@ -79,10 +83,10 @@ test('what ran is told as lost, no process of it lives on, and the lease goes on
   const numbers = numbersIn(await recorded(client, cast), 'k');
   expect(numbers.length).toBeGreaterThan(20);
   expect(gapsIn(numbers, numbers.length)).toEqual([]);
+  isWatching = false;
   await slot.release();
   expect(await recorded(client, next)).toContain('anew');
   expect(await client.cast.verify(next)).toMatchObject({ ok: true, recovered: false });
-  await watch.close();
   await following;
 }, 60_000);
 

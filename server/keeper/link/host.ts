@@ -13,7 +13,7 @@ const MAX_SAID = 100;
 /** A gateway that starts a keeper comes at once. */
 const FIRST_MS = 30_000;
 /** What commands that have ended printed, of all slots together: a gateway that lives has it too, so this is for the few of its last moments. */
-const MAX_ENDED_BYTES = 8 * 1024 * 1024;
+const MAX_ENDED_BYTES = 4 * 1024 * 1024;
 
 export interface HostOptions {
   readonly version: string;
@@ -164,9 +164,9 @@ export class KeeperHost implements Host {
     }
     const error = (detail: object, message: string): void => {
       const { err } = detail as { err?: unknown };
-      this.say({ message, detail: err instanceof Error ? (err.stack ?? err.message) : String(err ?? '') });
+      this.say({ message, detail: err instanceof Error ? (err.stack ?? err.message) : JSON.stringify(err ?? null) });
     };
-    const opening = LocalKeeper.open({ ...settings, log: { error } });
+    const opening = LocalKeeper.open({ ...settings, smallRings: true, log: { error } });
     this.#keeper = opening;
     opening.catch(() => {
       this.#keeper = null;

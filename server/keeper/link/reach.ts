@@ -18,8 +18,10 @@ const GREETING_MS = 5_000;
 const START_MS = 20_000;
 /** What a keeper needs of the environment: nothing of the gateway's secrets. */
 const ENVIRONMENT = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'LC_ALL', 'TZ'] as const;
-/** A process that spawns is forked in proportion to its memory, so it keeps its young generation small. */
-const NODE_FLAGS = ['--max-semi-space-size=2'] as const;
+/** A process that spawns is forked in proportion to its memory, so it keeps its young generation small; see thrift.ts. */
+const NODE_FLAGS = ['--max-semi-space-size=2', '--expose-gc'] as const;
+/** What is freed goes back to the system. */
+const ALLOCATOR = { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072', MALLOC_MMAP_THRESHOLD_: '65536' };
 
 /** There is no keeper to work with; says what to do. */
 export class KeeperError extends Error {}
@@ -94,7 +96,7 @@ async function started(dataDir: string, version: string): Promise<Socket> {
   );
   const child = spawn(process.execPath, [...NODE_FLAGS, PROGRAM, dataDir, version], {
     cwd: '/',
-    env,
+    env: { ...env, ...ALLOCATOR },
     detached: true,
     stdio: ['ignore', 'pipe', log],
   });

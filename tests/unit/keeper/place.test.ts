@@ -57,7 +57,7 @@ test('emptying deletes a hostile tree and never follows a link out of it', async
   await emptyPlace(place);
   expect(await readdir(place.workspace)).toEqual([]);
   expect(await readdir(place.tmp)).toEqual([]);
-  expect(await readdir(join(place.workspace, '..'))).toEqual(['spool', 'tmp', 'workspace']);
+  expect(await readdir(join(place.workspace, '..'))).toEqual(['drafts', 'spool', 'tmp', 'workspace']);
   expect(await readFile(join(outside, 'precious'), 'utf8')).toBe('x');
   expect((await stat(place.workspace)).mode & 0o777).toBe(0o700);
 });

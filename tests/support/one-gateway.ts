@@ -8,7 +8,7 @@ import { endKeeper } from './keeper.ts';
 
 export const programFile = new URL('../../dist/cli/main.js', import.meta.url).pathname;
 
-export interface Daemon {
+export interface Program {
   readonly child: ChildProcess;
   readonly url: string;
   readonly token: string;
@@ -22,15 +22,15 @@ export interface Daemon {
   close(): Promise<void>;
 }
 
-export interface DaemonOptions {
+export interface ProgramOptions {
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** Called with the data directory before the program starts. */
   readonly before?: (dataDir: string) => Promise<void>;
 }
 
-export async function startDaemon({ flags = [], env = {}, before }: DaemonOptions = {}): Promise<Daemon> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'slotcast-daemon-'));
+export async function startProgram({ flags = [], env = {}, before }: ProgramOptions = {}): Promise<Program> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'slotcast-program-'));
   await before?.(dataDir);
   const serve = ['serve', '--port', '0', '--slots', '2', '--data-dir', dataDir, ...flags];
   const child = spawn(process.execPath, [programFile, ...serve], {
