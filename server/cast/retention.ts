@@ -26,7 +26,7 @@ export interface RetentionOptions {
   readonly remove: (cast: string) => Promise<boolean>;
   readonly removed: (one: StoredCast & { readonly endedAt: number }) => void;
   readonly failed: (error: unknown) => void;
-  /** Wall clock, ms since 1970. */
+  /** What time it is, in ms since 1970. */
   readonly now?: () => number;
 }
 
@@ -37,6 +37,7 @@ const SOON_MS = 5_000;
 
 export class Retention {
   readonly #options: RetentionOptions;
+  readonly #now: () => number;
   #timer: NodeJS.Timeout | null = null;
   #dueMs = 0;
   #running: Promise<void> | null = null;
@@ -44,6 +45,7 @@ export class Retention {
 
   constructor(options: RetentionOptions) {
     this.#options = options;
+    this.#now = options.now ?? cautiousClock();
   }
 
   /** Looks now, and from then on every few minutes. */
@@ -89,9 +91,9 @@ export class Retention {
   }
 
   async #run(): Promise<void> {
-    const { stored, remove, removed, failed, rule, now = Date.now } = this.#options;
+    const { stored, remove, removed, failed, rule } = this.#options;
     const slice = new Slice();
-    for (const one of due(await stored(), rule, now())) {
+    for (const one of due(await stored(), rule, this.#now())) {
       if (this.#closed) return;
       const isGone = await remove(one.cast).catch((error: unknown) => {
         failed(error);
@@ -101,6 +103,12 @@ export class Retention {
       if (slice.over) await slice.rest();
     }
   }
+}
+
+/** The wall clock, but no further than time has gone on since now: who sets the host's clock ten years forth must not make every recording old. */
+function cautiousClock(): () => number {
+  const beganMs = Date.now() - performance.now();
+  return () => Math.min(Date.now(), beganMs + performance.now());
 }
 
 /** What the rule does not keep, the oldest first. */

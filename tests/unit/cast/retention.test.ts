@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { Library } from '../../../server/cast/library.ts';
 import { due, type KeepRule, Retention, type StoredCast } from '../../../server/cast/retention.ts';
 import { type CastText, castText, directory, type Event } from './shelf.ts';
@@ -233,3 +233,27 @@ test.each<[string, StoredCast[], KeepRule, string[]]>([
 function one(cast: string, bytes: number, endedAt: number | null): StoredCast {
   return { cast, bytes, endedAt };
 }
+
+test.each([3650, -3650])('a clock that is set by %d days makes no recording old', async (days) => {
+  onTestFinished(() => void vi.useRealTimers());
+  const stored: StoredCast[] = [
+    { cast: 'cast_new', bytes: 1, endedAt: Date.now() - DAY_MS },
+    { cast: 'cast_old', bytes: 1, endedAt: Date.now() - 20 * DAY_MS },
+  ];
+  const removed: string[] = [];
+  const retention = new Retention({
+    rule: { maxAgeMs: 14 * DAY_MS, maxBytes: null },
+    stored: async () => stored.filter(({ cast }) => !removed.includes(cast)),
+    remove: async () => true,
+    removed: ({ cast }) => removed.push(cast),
+    failed: (error) => expect.fail(String(error)),
+  });
+  const setMs = Date.now() + days * DAY_MS;
+  vi.useFakeTimers({ toFake: ['Date'], now: setMs });
+  await retention.run();
+  expect(removed).toEqual(days > 0 ? ['cast_old'] : []);
+  // Set right again.
+  vi.useRealTimers();
+  await retention.run();
+  expect(removed).toEqual(['cast_old']);
+});
