@@ -98,7 +98,7 @@ export class LocalKeeper implements Keeper {
     this.#clock = options.clock ?? systemClock;
     this.#policy = { limits: DEFAULT_LIMITS, ...options.policy };
     this.#rings = options.smallRings ? new RingBudget() : null;
-    this.#disk = new DiskWatch(options.dataDir, this.#diskLimits);
+    this.#disk = new DiskWatch(options.dataDir, this.#options.disk ?? DEFAULT_DISK_LIMITS);
   }
 
   static async open(options: LocalKeeperOptions): Promise<LocalKeeper> {
@@ -113,12 +113,8 @@ export class LocalKeeper implements Keeper {
 
   /** Ceilings of slots and sandboxes, by name. */
   get limits(): Readonly<Record<string, number>> {
-    const { diskBytes, files, minFreeBytes } = this.#diskLimits;
+    const { diskBytes, files, minFreeBytes } = this.#options.disk ?? DEFAULT_DISK_LIMITS;
     return { ...this.#policy.limits, diskBytes, files, minFreeBytes };
-  }
-
-  get #diskLimits(): DiskLimits {
-    return this.#options.disk ?? DEFAULT_DISK_LIMITS;
   }
 
   /** To be awaited before anything else. Ends the recordings that a crash left open, and finds out what the host can do. */
@@ -149,7 +145,7 @@ export class LocalKeeper implements Keeper {
     const former = this.#policy;
     this.#options = { ...this.#options, ...options };
     this.#policy = { limits: DEFAULT_LIMITS, ...options.policy };
-    this.#disk.limits = this.#diskLimits;
+    this.#disk.limits = this.#options.disk ?? DEFAULT_DISK_LIMITS;
     if (JSON.stringify(former) === JSON.stringify(this.#policy)) return;
     await this.#probe();
   }
