@@ -15,7 +15,7 @@ import { closeReason } from './connection.ts';
 const PING_MS = 15_000;
 const MAX_UNANSWERED = 2;
 /** Sockets at once: some 50 kB each when idle. */
-const MAX_SOCKETS = 4096;
+const MAX_SOCKETS = 6144;
 /** Of these, so many are kept for who drives slots: a crowd of viewers must not lock agents out. */
 const RESERVED_FOR_AGENTS = 256;
 /** How long an open connection may take to say goodbye. */

@@ -77,7 +77,8 @@ export class Slot {
       if (lease === null || lease.ended || place === null) return;
       const former = lease.commands;
       lease.screen.close();
-      await lease.terminal.close();
+      // Not closed: whoever calls it just now is to try again, and has not lost his lease.
+      await lease.terminal.stop();
       const life = await this.#newLife(lease, place);
       life.commands.inherit(former);
       lease.renew(life);

@@ -33,6 +33,13 @@ export interface ChannelOptions {
 /** Why a call has no answer: the other side is gone. */
 export class LinkLost extends Error {
   override readonly name = 'LinkLost';
+  /** It may have been done. */
+  readonly wasSent: boolean;
+
+  constructor(message: string, { wasSent }: { readonly wasSent: boolean }) {
+    super(message);
+    this.wasSent = wasSent;
+  }
 }
 
 export class Channel {
@@ -69,7 +76,7 @@ export class Channel {
 
   /** Rejects with the fault of the other side, or LinkLost. */
   call(name: string, params: unknown): Promise<unknown> {
-    if (this.#isClosed) return Promise.reject(new LinkLost(`there is no link for ${name}`));
+    if (this.#isClosed) return Promise.reject(new LinkLost(`there is no link for ${name}`, { wasSent: false }));
     const id = ++this.#calls;
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve, reject });
@@ -141,7 +148,7 @@ export class Channel {
 
   #end(): void {
     this.#isClosed = true;
-    for (const { reject } of this.#pending.values()) reject(new LinkLost('the link was cut'));
+    for (const { reject } of this.#pending.values()) reject(new LinkLost('the link was cut', { wasSent: true }));
     this.#pending.clear();
   }
 }

@@ -169,7 +169,10 @@ export class RemoteKeeper implements Keeper {
 
   async startProcess(spec: ProcessSpec): Promise<KeptProcess> {
     if (spec.marker !== undefined && !this.#logs.has(spec.marker.cast)) throw keeperDied();
-    return this.#process(await this.#asked.call('startProcess', spec));
+    const link = this.#asked;
+    const wire = await link.callUnless('startProcess', spec, () => null);
+    // It may have run: that it did not must not be said.
+    return wire === null ? RemoteProcess.lost(link) : this.#process(wire);
   }
 
   async startTerminal(spec: TerminalSpec): Promise<KeptTerminal> {

@@ -29,10 +29,19 @@ export class RemoteLink {
 
   /** Faults of the keeper; SANDBOX_UNAVAILABLE when it is not there any more: whether it has done it nobody knows. */
   async call<C extends keyof Calls>(name: C, params: Calls[C][0]): Promise<Calls[C][1]> {
+    return await this.callUnless(name, params, () => {
+      throw keeperDied();
+    });
+  }
+
+  /** The same; `lost` says what to make of a call that the keeper may have done before it died. */
+  async callUnless<C extends keyof Calls, L>(name: C, params: Calls[C][0], lost: () => L): Promise<Calls[C][1] | L> {
     try {
       return (await this.#channel.call(name, params)) as Calls[C][1];
     } catch (error) {
-      throw error instanceof LinkLost ? keeperDied() : error;
+      if (!(error instanceof LinkLost)) throw error;
+      if (error.wasSent) return lost();
+      throw keeperDied();
     }
   }
 

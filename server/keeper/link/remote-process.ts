@@ -35,6 +35,14 @@ export class RemoteProcess implements KeptProcess {
     if (wire.end !== null && wire.output !== null) this.finish(wire.end, wire.output);
   }
 
+  /** One whose keeper died as it was started. */
+  static lost(link: RemoteLink): RemoteProcess {
+    const wire = { handle: 0, startedAt: Date.now(), elapsedMs: 0, end: null, output: null };
+    const process = new RemoteProcess(link, wire);
+    process.lose();
+    return process;
+  }
+
   elapsedMs(): number {
     return this.end?.durationMs ?? Math.round(performance.now() - this.#startMs);
   }
