@@ -33,8 +33,8 @@ const repeatable: ReadonlySet<MethodName> = new Set<MethodName>([
   'artifact.archive',
 ]);
 
-/** A second call with the same key joins the first. */
-const keyed: ReadonlySet<MethodName> = new Set<MethodName>(['exec.run', 'exec.start', 'terminal.run']);
+/** A second call with the same key joins the first, or gets the lease that the first one made. */
+const keyed: ReadonlySet<MethodName> = new Set<MethodName>(['slot.acquire', 'exec.run', 'exec.start', 'terminal.run']);
 
 export const isRepeatable = (method: MethodName): boolean => repeatable.has(method);
 

@@ -70,6 +70,12 @@ export const slotMethods = {
       label: label.optional(),
       network: network.optional(),
       graceMs: z.int().min(0).max(86_400_000).optional().describe('how long the lease outlives its connection'),
+      key: z
+        .string()
+        .min(16)
+        .max(200)
+        .optional()
+        .describe('a secret of the caller: a second call with it gets the lease that the first one made'),
     }),
     result: acquired,
     faults: ['SLOT_NOT_FOUND', 'SLOT_BUSY', 'NO_FREE_SLOT', 'RESUME_GONE', 'NO_SPACE'],

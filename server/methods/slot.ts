@@ -55,12 +55,12 @@ export function slotHandlers(parts: SlotMethodParts): SlotHandlers {
         return acquired;
       }
       const network = narrowed(call.network, parts.network);
-      const { label = null, graceMs = parts.graceMs } = call;
+      const { label = null, graceMs = parts.graceMs, key = null } = call;
       const name = call.slot ?? peer.grant.slot ?? undefined;
       if (name !== undefined) namedSlot(pool, peer, name);
       acquiring.add(peer);
       try {
-        return bind(await pool.acquire(name, { label, network, graceMs }, peer), peer, false);
+        return bind(await pool.acquire(name, { label, network, graceMs, key }, peer), peer, false);
       } finally {
         acquiring.delete(peer);
       }

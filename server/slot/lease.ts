@@ -1,6 +1,6 @@
 // The right to drive a slot. It belongs to whoever knows its resume secret, outlives a lost connection by the grace time, and owns what runs in the slot.
 // Only one connection is bound to it at a time. Who takes it over drives it until it is given back: then its owner's secret counts again.
-import { randomBytes } from 'node:crypto';
+import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
 import { Fault } from '../../protocol/fault.ts';
 import type { Network } from '../../protocol/slot.ts';
@@ -29,6 +29,7 @@ export const leaseNote = z.object({
   graceMs: z.number(),
   resume: z.string(),
   owner: z.string().nullable(),
+  key: z.string().nullable(),
 });
 
 export type LeaseNote = z.infer<typeof leaseNote>;
@@ -50,6 +51,8 @@ export interface LeaseParts {
   readonly label: string | null;
   readonly network: Network;
   readonly graceMs: number;
+  /** Of the call that made it. */
+  readonly key: string | null;
   /** How long who took it over may be away before it is given back. */
   readonly takeoverGraceMs: number;
   readonly life: LeaseLife;
@@ -132,6 +135,11 @@ export class Lease {
     this.#life = life;
     this.#note();
     this.#changed();
+  }
+
+  /** Whether it is what a call with this key has made, and who made it still drives. */
+  isOf(key: string): boolean {
+    return this.#parts.key !== null && sameText(this.#parts.key, key) && !this.ended && !this.takenOver;
   }
 
   get ended(): boolean {
@@ -247,13 +255,19 @@ export class Lease {
 
   #note(): void {
     const { id, since, network } = this;
-    const { graceMs } = this.#parts;
-    this.#parts.note(this.cast, { id, since, network, graceMs, resume: this.#resume, owner: this.#owner });
+    const { graceMs, key } = this.#parts;
+    this.#parts.note(this.cast, { id, since, network, graceMs, key, resume: this.#resume, owner: this.#owner });
   }
 
   #mark(label: string): void {
     if (!this.log.closed) this.log.append('m', label);
   }
+}
+
+export function sameText(a: string, b: string): boolean {
+  const left = Buffer.from(a);
+  const right = Buffer.from(b);
+  return left.length === right.length && timingSafeEqual(left, right);
 }
 
 const newSecret = (): string => randomBytes(24).toString('base64url');

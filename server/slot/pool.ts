@@ -1,10 +1,9 @@
 // All slots of this host: who gets which, and news of every change.
-import { timingSafeEqual } from 'node:crypto';
 import { Fault } from '../../protocol/fault.ts';
 import type { SlotInfo } from '../../protocol/slot.ts';
 import { noSuchSlot } from '../auth/scope.ts';
 import type { Keeper } from '../keeper/keeper.ts';
-import type { Holder, Lease } from './lease.ts';
+import { type Holder, type Lease, sameText } from './lease.ts';
 import { endKept, type LeaseRequest, Slot } from './slot.ts';
 
 export interface PoolOptions {
@@ -22,6 +21,8 @@ export class Pool {
   readonly #listeners = new Set<(slot: Slot) => void>();
 
   readonly #keeper: Keeper;
+  /** Calls with a key that have no lease yet. */
+  readonly #acquiring = new Map<string, Promise<Lease>>();
 
   constructor(options: PoolOptions) {
     this.#keeper = options.keeper;
@@ -63,8 +64,23 @@ export class Pool {
     return this.all().map((slot) => slot.info());
   }
 
-  /** Leases the named slot, or any free one, and binds the holder. */
+  /** Leases the named slot, or any free one, and binds the holder; with a key that has made a lease, that one. */
   async acquire(name: string | undefined, request: LeaseRequest, holder: Holder): Promise<Lease> {
+    const { key } = request;
+    if (key === null) return await this.#acquire(name, request, holder);
+    // The first call may still be at it.
+    await this.#acquiring.get(key)?.catch(() => undefined);
+    const made = this.all().find((slot) => (name === undefined || slot.name === name) && slot.lease?.isOf(key))?.lease;
+    if (made) {
+      made.bind(holder);
+      return made;
+    }
+    const acquiring = this.#acquire(name, request, holder);
+    this.#acquiring.set(key, acquiring);
+    return await acquiring.finally(() => this.#acquiring.delete(key));
+  }
+
+  async #acquire(name: string | undefined, request: LeaseRequest, holder: Holder): Promise<Lease> {
     const slot = name === undefined ? this.all().find((candidate) => candidate.state === 'free') : this.get(name);
     if (slot === undefined) {
       const total = this.#slots.size;
@@ -115,10 +131,4 @@ export class Pool {
   async close(reason: string): Promise<void> {
     await Promise.all(this.all().map((slot) => slot.close(reason)));
   }
-}
-
-function sameText(a: string, b: string): boolean {
-  const left = Buffer.from(a);
-  const right = Buffer.from(b);
-  return left.length === right.length && timingSafeEqual(left, right);
 }

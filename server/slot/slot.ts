@@ -30,6 +30,8 @@ export interface LeaseRequest {
   readonly label: string | null;
   readonly network: Network;
   readonly graceMs: number;
+  /** Who asks again with it gets the lease that the first call made. */
+  readonly key: string | null;
 }
 
 export class Slot {
@@ -210,25 +212,13 @@ export class Slot {
   }
 
   #lease(request: LeaseRequest, life: LeaseLife, former: LeaseNote | null): Lease {
-    const { label, network, graceMs } = request;
     const { keeper, takeoverGraceMs } = this.#options;
     const expire = () =>
       void this.release('expired', true).catch((error: unknown) => this.#options.failed(this, error));
     const note = (cast: string, about: LeaseNote | null): void =>
       keeper.note(cast, 'lease', about && JSON.stringify(about));
     const changed = () => this.#options.changed(this);
-    return new Lease({
-      slot: this.name,
-      label,
-      network,
-      graceMs,
-      takeoverGraceMs,
-      life,
-      former,
-      note,
-      changed,
-      expire,
-    });
+    return new Lease({ slot: this.name, ...request, takeoverGraceMs, life, former, note, changed, expire });
   }
 
   async #newLife({ label, network }: Pick<LeaseRequest, 'label' | 'network'>, place: SlotPlace): Promise<LeaseLife> {
