@@ -17,7 +17,7 @@ const dataDir = process.argv[2] ?? '';
 const claim = takePidFile(join(dataDir, pidFile));
 if (claim === null) throw new Error(`another keeper has ${dataDir}`);
 
-const host = new KeeperHost({ version: process.argv[3] ?? '', closed: leave });
+const host = new KeeperHost({ dataDir, version: process.argv[3] ?? '', closed: leave });
 const server = createServer(host.connect);
 rmSync(join(dataDir, socketFile), { force: true });
 // The path of a socket has at most 107 bytes; that of a data directory may have more.

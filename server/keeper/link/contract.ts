@@ -1,4 +1,4 @@
-// What gateway and keeper say to each other, by name. Types alone: names and meanings may change only together with LINK_VERSION.
+// What gateway and keeper say to each other, by name: names and meanings may change only together with LINK_VERSION.
 // A handle is a number that the keeper gave out; it means the same to every gateway that comes.
 import type { Limit, SignalName } from '../../../protocol/exec.ts';
 import type { FrameCode } from '../../../protocol/frame.ts';
@@ -28,6 +28,19 @@ export interface KeeperSettings {
   readonly disk: DiskLimits;
   /** How long it goes on without any gateway. */
   readonly aloneMs: number;
+}
+
+/** Whether what came is that, for a keeper of this directory: a keeper whose settings mean nothing would end what it has. */
+export function isSettings(given: unknown, dataDir: string): given is KeeperSettings {
+  const settings = given as KeeperSettings | null;
+  const { policy, disk, aloneMs, uidBase } = settings ?? {};
+  return (
+    settings?.dataDir === dataDir &&
+    (policy?.sandbox === 'bwrap' || policy?.sandbox === 'none') &&
+    Array.isArray(policy.mounts) &&
+    Object.values(policy.limits ?? { none: '' }).every(Number.isFinite) &&
+    [disk?.diskBytes, disk?.files, disk?.minFreeBytes, aloneMs, uidBase].every(Number.isFinite)
+  );
 }
 
 /** The first thing that a keeper says, in every version. */

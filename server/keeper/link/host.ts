@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { Fault } from '../../../protocol/fault.ts';
 import type { KeptProcess, KeptTerminal } from '../keeper.ts';
 import { LocalKeeper } from '../local-keeper.ts';
-import type { Attached, KeeperSettings, News } from './contract.ts';
+import { type Attached, isSettings, type KeeperSettings, type News } from './contract.ts';
 import { type Host, HostSession } from './host-session.ts';
 import { KeptCast, KeptCommand } from './kept-cast.ts';
 
@@ -16,6 +16,7 @@ const FIRST_MS = 30_000;
 const MAX_ENDED_BYTES = 4 * 1024 * 1024;
 
 export interface HostOptions {
+  readonly dataDir: string;
   readonly version: string;
   /** Called when everything has ended. */
   readonly closed: () => void;
@@ -51,6 +52,7 @@ export class KeeperHost implements Host {
   /** Makes this session the one that counts; the one before it is cut off. */
   async attach(session: HostSession, settings: KeeperSettings): Promise<{ keeper: LocalKeeper; attached: Attached }> {
     if (this.#closing !== null) throw new Fault('SHUTTING_DOWN');
+    if (!isSettings(settings, this.#options.dataDir)) throw new Error('these are no settings of this keeper');
     this.#stopAlone();
     const former = this.#session;
     this.#session = session;
