@@ -139,7 +139,7 @@ export class Lease {
       ],
       NO_SPACE: ['not', touched('full-disk')],
       TERMINAL_ENDED: ['unsure', touched('kill-keeper', 'full-disk')],
-      TERMINAL_BUSY: ['unsure', touched('kill-keeper', 'full-disk')],
+      TERMINAL_BUSY: ['unsure', touched('kill-keeper', 'stop-keeper', 'full-disk')],
       UnconfirmedError: ['unsure', touched(...CUTTING)],
       ConnectionError: ['unsure', touched(...CUTTING)],
     };

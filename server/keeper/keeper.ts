@@ -194,8 +194,8 @@ export interface Keeper {
   spaceLeft(place: SlotPlace, wantedBytes: number): Promise<number>;
   /** What a file call has added. */
   spaceTaken(place: SlotPlace, bytes: number, files: number): void;
-  /** Begins the numbered frame log of a lease and its recording. */
-  openLog(spec: LogSpec, place: SlotPlace): Promise<FrameLog>;
+  /** Begins the numbered frame log of a lease and its recording; with what the next gateway has to know from the first moment on. */
+  openLog(spec: LogSpec, place: SlotPlace, notes?: Notes): Promise<FrameLog>;
   /** Resolves when the recording has every frame so far. */
   flushLog(cast: string): Promise<void>;
   /** Writes out and seals the recording; the log gets no frame after it. */

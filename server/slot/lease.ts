@@ -253,10 +253,15 @@ export class Lease {
     this.#parts.changed();
   }
 
-  #note(): void {
+  /** What the next gateway has to know of it. */
+  get standing(): LeaseNote {
     const { id, since, network } = this;
     const { graceMs, key } = this.#parts;
-    this.#parts.note(this.cast, { id, since, network, graceMs, key, resume: this.#resume, owner: this.#owner });
+    return { id, since, network, graceMs, key, resume: this.#resume, owner: this.#owner };
+  }
+
+  #note(): void {
+    this.#parts.note(this.cast, this.standing);
   }
 
   #mark(label: string): void {

@@ -4,7 +4,7 @@ import { Fault } from '../../protocol/fault.ts';
 import type { Network, SlotInfo } from '../../protocol/slot.ts';
 import { COLS, ROWS } from '../../protocol/value.ts';
 import type { FrameLog } from '../keeper/frame-log.ts';
-import type { Keeper, KeptLease, SlotPlace } from '../keeper/keeper.ts';
+import type { Keeper, KeptLease, Notes, SlotPlace } from '../keeper/keeper.ts';
 import { LiveScreen } from '../screen/live-screen.ts';
 import { Terminal } from '../terminal/terminal.ts';
 import { Workspace } from '../workspace/workspace.ts';
@@ -81,7 +81,9 @@ export class Slot {
       lease.screen.close();
       // Not closed: whoever calls it just now is to try again, and has not lost his lease.
       await lease.terminal.stop();
-      const life = await this.#newLife(lease, place);
+      // In one: a gateway that dies in between would leave a log that is nobody's.
+      const notes = new Map([['lease', JSON.stringify(lease.standing)]]);
+      const life = await this.#newLife(lease, place, notes);
       life.commands.inherit(former);
       lease.renew(life);
     });
@@ -221,9 +223,13 @@ export class Slot {
     return new Lease({ slot: this.name, ...request, takeoverGraceMs, life, former, note, changed, expire });
   }
 
-  async #newLife({ label, network }: Pick<LeaseRequest, 'label' | 'network'>, place: SlotPlace): Promise<LeaseLife> {
+  async #newLife(
+    { label, network }: Pick<LeaseRequest, 'label' | 'network'>,
+    place: SlotPlace,
+    notes?: Notes,
+  ): Promise<LeaseLife> {
     const spec = { cast: newCastId(), slot: this.name, label, cols: COLS.default, rows: ROWS.default };
-    const log = await this.#options.keeper.openLog(spec, place);
+    const log = await this.#options.keeper.openLog(spec, place, notes);
     return { ...this.#life({ log, network, place, answeredSeq: 0 }), ready: Promise.resolve() };
   }
 

@@ -103,7 +103,7 @@ export interface Calls {
   emptyPlace: [{ readonly place: SlotPlace }, null];
   spaceLeft: [{ readonly place: SlotPlace; readonly wantedBytes: number }, number];
   /** The answer is the time of the log. */
-  openLog: [{ readonly spec: LogSpec; readonly place: SlotPlace }, number];
+  openLog: [{ readonly spec: LogSpec; readonly place: SlotPlace; readonly notes: [string, string][] }, number];
   flushLog: [{ readonly cast: string }, null];
   closeLog: [{ readonly cast: string }, null];
   /** Frames after this one come from now on. Where some of them are only in the recording any more: where they stand in it, and none comes. */

@@ -20,7 +20,7 @@ export interface Host {
   cast(id: string): KeptCast;
   command(handle: number): KeptCommand;
   terminal(handle: number): KeptTerminal | null;
-  opened(parts: Pick<KeptCast, 'spec' | 'place' | 'log'>): void;
+  opened(parts: Pick<KeptCast, 'spec' | 'place' | 'log' | 'notes'>): void;
   forget(cast: string): void;
   started(cast: KeptCast, name: string, process: KeptProcess): KeptCommand;
   startedTerminal(cast: KeptCast, kept: KeptTerminal): number;
@@ -70,9 +70,9 @@ export class HostSession {
       preparePlace: ({ slot }) => this.#attached.preparePlace(slot),
       emptyPlace: async ({ place }) => done(await this.#attached.emptyPlace(place)),
       spaceLeft: ({ place, wantedBytes }) => this.#attached.spaceLeft(place, wantedBytes),
-      openLog: async ({ spec, place }) => {
+      openLog: async ({ spec, place, notes }) => {
         const log = await this.#attached.openLog(spec);
-        this.#host.opened({ spec, place, log });
+        this.#host.opened({ spec, place, log, notes: new Map(notes) });
         this.#pump(spec.cast, 0);
         return log.timeMs();
       },

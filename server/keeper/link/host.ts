@@ -96,7 +96,7 @@ export class KeeperHost implements Host {
     return this.#terminals.get(handle) ?? null;
   }
 
-  opened(parts: Pick<KeptCast, 'spec' | 'place' | 'log'>): void {
+  opened(parts: Pick<KeptCast, 'spec' | 'place' | 'log' | 'notes'>): void {
     this.casts.set(parts.spec.cast, new KeptCast(parts));
   }
 

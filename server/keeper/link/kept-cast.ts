@@ -64,16 +64,17 @@ export class KeptCast {
   readonly spec: LogSpec;
   readonly place: SlotPlace;
   readonly log: FrameLog;
-  readonly notes = new Map<string, string>();
+  readonly notes: Map<string, string>;
   /** In the order of their start. */
   readonly commands = new Set<KeptCommand>();
   /** The last one; null before the first. */
   terminal: LastTerminal | null = null;
 
-  constructor(parts: Pick<KeptCast, 'spec' | 'place' | 'log'>) {
+  constructor(parts: Pick<KeptCast, 'spec' | 'place' | 'log' | 'notes'>) {
     this.spec = parts.spec;
     this.place = parts.place;
     this.log = parts.log;
+    this.notes = parts.notes;
   }
 
   wire(): WireLease {

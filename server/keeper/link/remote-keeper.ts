@@ -10,6 +10,7 @@ import type {
   KeptProcess,
   KeptTerminal,
   LogSpec,
+  Notes,
   ProcessSpec,
   RecordingState,
   SlotPlace,
@@ -126,10 +127,10 @@ export class RemoteKeeper implements Keeper {
     this.#asked.tell('spaceTaken', { place, bytes, files });
   }
 
-  async openLog(spec: LogSpec, place: SlotPlace): Promise<MirrorLog> {
+  async openLog(spec: LogSpec, place: SlotPlace, notes: Notes = new Map()): Promise<MirrorLog> {
     const log = this.#mirror(spec, 0);
     try {
-      await this.#asked.call('openLog', { spec, place });
+      await this.#asked.call('openLog', { spec, place, notes: [...notes] });
     } catch (error) {
       this.#logs.delete(spec.cast);
       throw error;
