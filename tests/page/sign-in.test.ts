@@ -93,7 +93,8 @@ test('a shared recording is seen, and not what its slot does now', async () => {
   await now.terminal.run({ command: 'echo what happens now' });
   const owner = await browser.open(`${gateway.signInUrl().replace('/#', `/cast/${cast}#`)}`);
   const guest = await browser.open(await share(owner));
-  await until('its end', async () => (await screenRows(guest)).includes('once upon a time'));
+  // The browser's third page: on a busy machine it is drawn late.
+  await until('its end', async () => (await screenRows(guest)).includes('once upon a time'), 60_000);
   for (const path of [`/slot/${name}`, '/']) {
     await guest.goto(`${gateway.url}${path}`);
     await guest.getByText(/There is no slot|no slots to see/).waitFor();
