@@ -62,7 +62,7 @@ export const terminalMethods = {
     needs: 'slot',
     params: z.strictObject({ data: z.string() }),
     result: empty,
-    faults: ['SANDBOX_UNAVAILABLE', 'NO_SPACE'],
+    faults: ['SANDBOX_UNAVAILABLE', 'NO_SPACE', 'TERMINAL_BUSY', 'TERMINAL_ENDED'],
   }),
   'terminal.keys': method({
     summary: 'Keys in tmux notation (Enter, C-c, M-x, Up, F5, …); what is no key name is typed as it is.',
@@ -70,7 +70,7 @@ export const terminalMethods = {
     needs: 'slot',
     params: z.strictObject({ keys: z.array(z.string()).max(10_000) }),
     result: empty,
-    faults: ['SANDBOX_UNAVAILABLE', 'NO_SPACE'],
+    faults: ['SANDBOX_UNAVAILABLE', 'NO_SPACE', 'TERMINAL_BUSY', 'TERMINAL_ENDED'],
   }),
   'terminal.resize': method({
     summary: 'Sets the size for everybody who looks; replies with the size after clamping.',

@@ -28,7 +28,7 @@ export function startTimeOf(pid) {
 /** Dead children that nobody has waited for yet do not live. */
 export function isAlive({ pid, started }) {
   const stat = read(`/proc/${pid}/stat`);
-  return startTimeOf(pid) === started && stat.slice(stat.lastIndexOf(')') + 2)[0] !== 'Z';
+  return started !== null && startTimeOf(pid) === started && stat.slice(stat.lastIndexOf(')') + 2)[0] !== 'Z';
 }
 
 /** All processes below this one. */

@@ -321,8 +321,8 @@ interface LifeParts {
 /** What a lease left that had ended, or that no lease can be made of. */
 export async function endKept(kept: KeptLease, keeper: Keeper): Promise<void> {
   const running = [...kept.processes.values(), ...(kept.terminal === null ? [] : [kept.terminal])];
-  await Promise.all(running.map((one) => one.kill()));
-  await kept.replay(async () => {});
+  // At once: a terminal has ended only when its last frame is here.
+  await Promise.all([kept.replay(async () => {}), ...running.map((one) => one.kill())]);
   await keeper.closeLog(kept.spec.cast);
 }
 

@@ -1,6 +1,7 @@
 // A terminal of the keeper as the gateway sees it: what is typed crosses the link, what it prints comes by the frame log.
 // Who has its foreground the gateway asks the kernel itself.
 import type { Limit, SignalName } from '../../../protocol/exec.ts';
+import { Fault } from '../../../protocol/fault.ts';
 import { Foreground } from '../foreground.ts';
 import type { KeptTerminal, TerminalEnd, TerminalPids } from '../keeper.ts';
 import type { WireTerminal } from './contract.ts';
@@ -29,7 +30,13 @@ export class RemoteTerminal implements KeptTerminal {
   }
 
   async write(data: string): Promise<void> {
-    if (!this.#over) await this.#link.call('writeTerminal', { terminal: this.handle, data });
+    if (this.#over) return;
+    await this.#link.callUnless('writeTerminal', { terminal: this.handle, data }, () => {
+      throw new Fault(
+        'TERMINAL_ENDED',
+        'The keeper died while this was typed, and the terminal with it: whether it was read nobody knows.',
+      );
+    });
   }
 
   answer(data: string): void {

@@ -9,6 +9,7 @@ import type { KeptProcess } from '../../../../server/keeper/keeper.ts';
 import { RemoteKeeper } from '../../../../server/keeper/link/remote-keeper.ts';
 import { encodeMessage, LINK_VERSION } from '../../../../server/keeper/link/wire.ts';
 import { DEFAULT_POLICY } from '../../../../server/keeper/sandbox/policy.ts';
+import { endKept } from '../../../../server/slot/slot.ts';
 import { until } from '../../../support/gateway.ts';
 import { endKeeper, keeperOf } from '../../../support/keeper.ts';
 import { type Home, makeHome, order } from '../place-fixture.ts';
@@ -103,6 +104,20 @@ test('the next gateway has what ran, what ended meanwhile, what was noted and ev
   expect(second.takeKept('slot_0')).toBeNull();
   await kept.terminal?.write('\r');
   expect(await kept.terminal?.ended).toEqual({ exitCode: 0 });
+});
+
+test('what a gateway left that died as it ended a lease is ended by the next one', async () => {
+  const first = await reach();
+  const { terminal, start } = await lease(first);
+  expect(await (await terminal('echo last; exit 3')).ended).toEqual({ exitCode: 3 });
+  await start('sleep 1000');
+  first.leave();
+  const second = await reach();
+  const kept = second.takeKept('slot_0');
+  if (kept === null) throw new Error('nothing was kept');
+  await endKept(kept, second);
+  expect(kept.log.closed).toBe(true);
+  expect((await kept.processes.get('p1')?.ended)?.outcome).toBe('signaled');
 });
 
 test('frames that fell out of the keeper while no gateway took them are read from the recording', async () => {
