@@ -260,7 +260,8 @@ describe('E', () => {
         io: 'input',
         unrepresentable: 'any',
       }) as { required?: string[]; properties?: Record<string, unknown> };
-      const rest = Object.fromEntries(required.map((field) => [field, field === 'time' ? 0 : 'p1']));
+      const fitting: Record<string, unknown> = { time: 0, pinned: true };
+      const rest = Object.fromEntries(required.map((field) => [field, fitting[field] ?? 'p1']));
       if (properties['slot'] !== undefined) {
         tried++;
         const there = await errorFor(name, { ...rest, slot: other.name }, other.name);

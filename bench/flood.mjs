@@ -1,0 +1,185 @@
+// `node bench/flood.mjs [GB=1]` after a build: so much output through exec and through the terminal, to fast, slow and stuck readers, while
+// another slot goes on working. Prints the memory of gateway and keeper, and the latency of the other slot beside its idle one.
+import { spawn } from 'node:child_process';
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import WebSocket from 'ws';
+import { connect } from '../dist/client/index.js';
+
+const TOKEN = 'a-token-of-this-run-and-of-no-other';
+const [what, ...given] = process.argv.slice(2);
+const bytes = Math.round(Number(/^\d/.test(what ?? '') ? what : 1) * 2 ** 30);
+/** A slow reader takes so much in a second; it is left after some seconds. */
+const SLOW_BYTES = 2 * 1024 * 1024;
+const SLOW_MS = 15_000;
+
+/** Each floods a slot of its own, from a process of its own; resolves with the bytes that it was told of. */
+const floods = {
+  'exec, kept': async (slot, size) =>
+    (await slot.exec.run({ command: `head -c ${size} /dev/zero`, timeoutMs: 0, maxOutputBytes: 1024 })).stdoutBytes,
+  'exec, streamed to a fast reader': async (slot, size) => await streamed(slot, size, () => null),
+  'exec, streamed to a slow reader': async (slot, size, url) => await slow(slot, size, url),
+  'terminal, nobody looks': async (slot, size) => await terminal(slot, size),
+  'terminal, one looks': async (slot, size, url) => {
+    const viewer = await connect({ url, token: TOKEN });
+    const watch = await viewer.watch({ slot: slot.name });
+    const looking = (async () => {
+      for await (const _ of watch);
+    })();
+    const printed = await terminal(slot, size);
+    await watch.close();
+    await viewer.close();
+    await looking.catch(() => {});
+    return printed;
+  },
+  'terminal, a stuck one looks': async (slot, size, url) => {
+    const stuck = new WebSocket(`${url.replace('http', 'ws')}/live/${slot.name}`, ['v1.alis'], {
+      headers: { authorization: `Bearer ${TOKEN}` },
+    });
+    await new Promise((resolve) => stuck.once('open', resolve));
+    stuck._socket.pause();
+    const printed = await terminal(slot, size);
+    stuck.terminate();
+    return printed;
+  },
+};
+
+async function streamed(slot, size, slowDown) {
+  const process = await slot.exec.start({ command: `head -c ${size} /dev/zero`, stream: true, timeoutMs: 0 });
+  let got = 0;
+  for await (const { data } of process) {
+    got += data.length;
+    await slowDown();
+  }
+  await process.exit;
+  return got;
+}
+
+/** A raw socket that is read in sips: what is not read stays in the command's pipe. */
+async function slow(slot, size, url) {
+  const { resume } = slot;
+  await slot.close?.();
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/ws`, ['slotcast.v1'], {
+    headers: { authorization: `Bearer ${TOKEN}` },
+  });
+  await new Promise((resolve) => socket.once('open', resolve));
+  let got = 0;
+  socket.on('message', (data) => {
+    got += data.length;
+  });
+  const call = (id, method, params) => socket.send(JSON.stringify({ jsonrpc: '2.0', id, method, params }));
+  call(1, 'slot.acquire', resume === undefined ? {} : { resume });
+  call(2, 'exec.start', { command: `head -c ${size} /dev/zero`, stream: true, timeoutMs: 0, maxOutputBytes: 1024 });
+  for (const endMs = performance.now() + SLOW_MS; performance.now() < endMs; ) {
+    const before = got;
+    socket._socket.resume();
+    while (got - before < SLOW_BYTES / 10 && performance.now() < endMs) await delay(5);
+    socket._socket.pause();
+    await delay(100);
+  }
+  socket.terminate();
+  return got;
+}
+
+async function terminal(slot, size) {
+  const command = `yes 0123456789abcdefghijklmnopqrstuvwxyz | head -c ${size}`;
+  return (await slot.terminal.run({ command, timeoutMs: 0, maxOutputBytes: 1024 })).outputBytes;
+}
+
+if (Object.hasOwn(floods, what)) {
+  const [size, url] = given;
+  const client = await connect({ url, token: TOKEN });
+  const slot = await client.acquire();
+  console.log(await floods[what](slot, Number(size), url));
+  await client.close();
+  process.exit(0);
+}
+
+const dataDir = mkdtempSync(join(tmpdir(), 'slotcast-flood-'));
+chmodSync(dataDir, 0o711);
+const program = new URL('../dist/cli/main.js', import.meta.url).pathname;
+const flags = ['serve', '--port', '0', '--data-dir', dataDir, '--slots', '4', '--drain-ms', '0', '--grace-ms', '0'];
+const gateway = spawn(process.execPath, [program, ...flags], {
+  env: { ...process.env, SLOTCAST_TOKEN: TOKEN },
+  stdio: ['ignore', 'pipe', 'inherit'],
+});
+const url = await new Promise((resolve) => {
+  gateway.stdout.on('data', (text) => {
+    const found = /http:\/\/\S+:\d+/.exec(text)?.[0];
+    if (found) resolve(found);
+  });
+});
+const keeperPid = Number(readFileSync(join(dataDir, 'keeper.pid'), 'utf8').split(' ')[0]);
+const mib = (pid) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) / 1024;
+const client = await connect({ url, token: TOKEN });
+const other = await client.acquire();
+
+/** p50 and p99 in ms of a command and of a terminal.run, one after the other, until `over`. */
+async function latency(over) {
+  const times = { exec: [], terminal: [] };
+  while (!over()) {
+    for (const [kind, call] of [
+      ['exec', () => other.exec.run({ command: 'echo x' })],
+      ['terminal', () => other.terminal.run({ command: 'echo x' })],
+    ]) {
+      const startMs = performance.now();
+      await call();
+      times[kind].push(performance.now() - startMs);
+    }
+    await delay(20);
+  }
+  return Object.fromEntries(
+    Object.entries(times).map(([kind, all]) => {
+      const sorted = all.sort((a, b) => a - b);
+      return [kind, [0.5, 0.99].map((share) => sorted[Math.floor(share * (sorted.length - 1))] ?? 0)];
+    }),
+  );
+}
+
+const shown = (pair) => pair.map((ms) => ms.toFixed(0).padStart(4)).join('/');
+await latency(
+  (
+    (endMs) => () =>
+      performance.now() > endMs
+  )(performance.now() + 2000),
+);
+const idle = await latency(
+  (
+    (endMs) => () =>
+      performance.now() > endMs
+  )(performance.now() + 8000),
+);
+console.log(
+  `idle: exec ${shown(idle.exec)} ms, terminal.run ${shown(idle.terminal)} ms (p50/p99); ${bytes} bytes each\n`,
+);
+console.log(
+  'flood                              s  bytes told   gateway MiB  keeper MiB  exec ms      ratio  terminal ms  ratio',
+);
+for (const name of Object.keys(floods)) {
+  const most = { gateway: 0, keeper: 0 };
+  const sampling = setInterval(() => {
+    most.gateway = Math.max(most.gateway, mib(gateway.pid));
+    most.keeper = Math.max(most.keeper, mib(keeperPid));
+  }, 50);
+  const startMs = performance.now();
+  let told = '';
+  let isOver = false;
+  const child = spawn(process.execPath, [new URL(import.meta.url).pathname, name, String(bytes), url], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  child.stdout.on('data', (text) => (told += text));
+  child.once('exit', () => (isOver = true));
+  const loaded = await latency(() => isOver);
+  clearInterval(sampling);
+  const ratio = (kind) => (loaded[kind][0] / idle[kind][0]).toFixed(1);
+  console.log(
+    `${name.padEnd(33)} ${((performance.now() - startMs) / 1000).toFixed(0).padStart(3)}  ${told.trim().padEnd(11)} ` +
+      `${most.gateway.toFixed(0).padStart(10)}  ${most.keeper.toFixed(0).padStart(10)}   ${shown(loaded.exec)}  ${ratio('exec').padStart(5)}   ${shown(loaded.terminal)}  ${ratio('terminal').padStart(5)}`,
+  );
+}
+await client.close();
+gateway.kill('SIGTERM');
+await new Promise((resolve) => gateway.once('exit', resolve));
+rmSync(dataDir, { recursive: true, force: true });
