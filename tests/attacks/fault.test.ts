@@ -157,13 +157,14 @@ describe('G', () => {
       expect((await slot.exec.run({ command: 'echo exec' })).stdout).toBe('exec\n');
       rmSync(join(casts, 'ballast'));
       await until('it is written again', async () => {
-        await slot.terminal.run({ command: 'echo after' });
+        await slot.terminal.run({ command: 'echo again' });
         return await Promise.race([
           told.then(() => true),
           new Promise<boolean>((resolve) => setImmediate(resolve, false)),
         ]);
       });
       expect(await told).toMatch(/^\d+ frames? (is|are) missing here/);
+      await slot.terminal.run({ command: 'echo after' });
       await slot.release();
       const text = readFileSync(join(casts, `${slot.cast}.cast`), 'utf8');
       for (const line of text.trimEnd().split('\n')) if (!line.startsWith('#')) JSON.parse(line);

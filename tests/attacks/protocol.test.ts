@@ -283,6 +283,7 @@ const REQUIRED: Readonly<Record<string, unknown>> = {
   on: false,
   cast: 'cast_1',
   time: 0,
+  pinned: true,
   path: 'a',
   from: 'a',
   to: 'b',
