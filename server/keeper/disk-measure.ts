@@ -12,7 +12,7 @@ const WALK_MS = 60_000;
 /** Behind what serves people, but not so far that a slot which spins on every core could grow unseen. */
 const NICE = '5';
 
-/** What workspace and /tmp hold together. */
+/** What workspace and /tmp hold together, with what is being written into the workspace. */
 export interface Used {
   /** Blocks, not lengths: a sparse file takes what is written of it. */
   readonly bytes: number;
@@ -38,7 +38,7 @@ sub walk {
     $seen++;
     $bytes += 512 * ($kind eq 'd' ? $blocks : $blocks / ($names || 1));
   }
-  $files = $seen - @dirs;
+  $files = $seen - grep { -d } @dirs;
   return $seen;
 }
 walk($root ? () : ('unshare', '--map-root-user', '--')) or walk() or exit 1;
@@ -61,9 +61,9 @@ printf "%.0f %d\\n", $bytes, $files;
 `;
 
 /** null when it can't be measured. */
-export async function measureDisk({ workspace, tmp }: SlotPlace): Promise<Used | null> {
+export async function measureDisk({ workspace, tmp, drafts }: SlotPlace): Promise<Used | null> {
   const who = process.getuid?.() === 0 ? 'root' : '';
-  const args = ['-n', NICE, '/usr/bin/perl', '-e', SCRIPT, who, SHOWN.workspace, workspace, tmp];
+  const args = ['-n', NICE, '/usr/bin/perl', '-e', SCRIPT, who, SHOWN.workspace, workspace, tmp, drafts];
   const env = { PATH: '/usr/bin:/bin', LC_ALL: 'C' };
   const options = { env, cwd: '/', timeout: WALK_MS, killSignal: 'SIGKILL' } as const;
   const stdout = await run('nice', args, options).then(

@@ -2,7 +2,9 @@
 
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { connect as connectClient, type Slot } from '../../client/index.ts';
 import { attack } from './attack.ts';
@@ -44,7 +46,11 @@ async function begin(gateway: Target, head: string, body = ''): Promise<Socket> 
 }
 
 /** Hidden files of the gateway in a directory, as the slot sees them. */
-const temps = async ({ sh }: Box, dir: string): Promise<number> => Number(await sh(`ls -A ${dir} | grep -c '[.]tmp$'`));
+/** Files that are being written: the slot sees none of them. */
+async function temps({ sh, gateway, slot }: Box, dir: string): Promise<number> {
+  expect(await sh(`ls -A ${dir} | grep -c '[.]tmp$' || true`)).toBe('0\n');
+  return readdirSync(join(gateway.dataDir, 'slots', slot.name, 'drafts')).length;
+}
 
 const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex');
 

@@ -58,7 +58,7 @@ test('strict: what runs is stopped, nothing is started, and all goes on when the
   await fillUp(disk, log, keeper);
   expect(await child.ended).toMatchObject({ outcome: 'signaled', signal: 'KILL', limit: 'disk' });
   await terminal.ended;
-  expect(terminal.struck()).toBe('disk');
+  expect(await terminal.struck()).toBe('disk');
   expect(markers).toContain(STOPPED);
   await expect(start('true')).rejects.toMatchObject({ fault: 'NO_SPACE' });
   // Another slot is recorded as before.
