@@ -59,6 +59,9 @@ export interface KeptOutput {
 
 export type StreamName = 'stdout' | 'stderr';
 
+/** Bytes printed. */
+export type Totals = Readonly<Record<StreamName, number>>;
+
 /** Gets what a process prints. While a returned promise is pending, that stream of the process is not read: its pipe fills up. */
 export interface ProcessSink {
   chunk(stream: StreamName, data: Buffer, offset: number): void | Promise<void>;
@@ -77,8 +80,10 @@ export interface KeptProcess {
   elapsedMs(): number;
   /** While it runs, as of the last refresh; after its end all of it. */
   output(stream: StreamName): KeptOutput;
-  /** Brings the output up to now; `totals`: only the counts of bytes. Nothing happens after the end. */
-  refresh(what: 'totals' | 'output'): Promise<void>;
+  /** Brings the output up to now. Nothing happens after the end. */
+  refresh(): Promise<void>;
+  /** Bytes printed until now. */
+  totals(): Promise<Totals>;
   /** What was kept from these offsets on, then what comes. */
   subscribe(sink: ProcessSink, from: Readonly<Record<StreamName, number>>): Subscription;
   /** Resolves when the pipe has taken it; false when stdin is closed. Fault RATE_LIMITED while too much is unread. */

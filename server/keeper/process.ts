@@ -11,6 +11,7 @@ import type {
   ProcessSink,
   StreamName,
   Subscription,
+  Totals,
 } from './keeper.ts';
 import { type OutputBudget, OutputKeeper } from './output.ts';
 import type { Strikes } from './sandbox/cgroup.ts';
@@ -111,6 +112,10 @@ class SandboxedProcess implements KeptProcess {
   }
 
   async refresh(): Promise<void> {}
+
+  async totals(): Promise<Totals> {
+    return { stdout: this.#kept.stdout.total, stderr: this.#kept.stderr.total };
+  }
 
   subscribe(sink: ProcessSink, from: Readonly<Record<StreamName, number>>): Subscription {
     const follower = new Follower(sink, () => this.#balance());

@@ -20,7 +20,7 @@ export async function castOutput(parts: CastOutputParts, call: Call<'cast.output
   const lease = parts.pool.all().find((slot) => slot.lease?.cast === cast)?.lease ?? null;
   const kept = lease?.commands.all().find(({ id }) => id === process);
   if (kept !== undefined) {
-    await kept.process.refresh('output');
+    await kept.process.refresh();
     return keptOutput(kept, maxBytes);
   }
   const marker = await parts.library.command(cast, process);

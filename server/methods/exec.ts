@@ -87,7 +87,7 @@ export function execHandlers({ pool, followers, sandboxed }: ExecMethodParts): E
     'exec.wait': async (call, context) => {
       const command = boundLease(context.peer).commands.get(call.process);
       await endOrTimeout(command, call.timeoutMs, context);
-      await command.process.refresh('output');
+      await command.process.refresh();
       if (isLarge(command)) await context.room?.();
       return { ...standing(command, sandboxed), ...withOutput(command, call.encoding) };
     },

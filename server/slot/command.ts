@@ -146,9 +146,9 @@ export class CommandTable {
   }
 
   async list(): Promise<ProcessInfo[]> {
-    await Promise.all(this.all().map((command) => command.process.refresh('totals')));
-    return this.all().map((command) => {
+    const listed = this.all().map(async (command): Promise<ProcessInfo> => {
       const { process } = command;
+      const { stdout, stderr } = await process.totals();
       return {
         process: command.id,
         command: command.shown,
@@ -157,10 +157,11 @@ export class CommandTable {
         signal: process.end?.signal ?? null,
         startedAt: process.startedAt,
         durationMs: process.end?.durationMs ?? process.elapsedMs(),
-        stdoutBytes: process.output('stdout').total,
-        stderrBytes: process.output('stderr').total,
+        stdoutBytes: stdout,
+        stderrBytes: stderr,
       };
     });
+    return await Promise.all(listed);
   }
 
   /** Stops every command, also those that are just being started; resolves when all are dead. */

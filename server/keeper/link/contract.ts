@@ -14,6 +14,7 @@ import type {
   StreamName,
   TerminalPids,
   TerminalSpec,
+  Totals,
 } from '../keeper.ts';
 import type { CastPlace } from '../recorder.ts';
 import type { Policy } from '../sandbox/policy.ts';
@@ -109,7 +110,8 @@ export interface Calls {
   /** Frames after this one come from now on. Where some of them are only in the recording any more: where they stand in it, and none comes. */
   follow: [{ readonly cast: string; readonly after: number; readonly skip: boolean }, CastPlace | null];
   startProcess: [ProcessSpec, WireProcess];
-  outputOf: [{ readonly process: number; readonly totals: boolean }, KeptStreams | null];
+  outputOf: [{ readonly process: number }, KeptStreams | null];
+  totalsOf: [{ readonly process: number }, Totals];
   writeProcess: [{ readonly process: number; readonly data: Uint8Array }, boolean];
   killProcess: [{ readonly process: number; readonly limit?: Limit | undefined }, null];
   startTerminal: [TerminalSpec, WireTerminal];

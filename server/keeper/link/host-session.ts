@@ -5,7 +5,7 @@ import type { KeptProcess, KeptTerminal } from '../keeper.ts';
 import type { LocalKeeper } from '../local-keeper.ts';
 import { Channel } from './channel.ts';
 import type { Attached, Calls, KeeperSettings, News, Words } from './contract.ts';
-import { type KeptCast, type KeptCommand, onlyTotals, wireTerminal } from './kept-cast.ts';
+import { type KeptCast, type KeptCommand, wireTerminal } from './kept-cast.ts';
 import { LogPump } from './log-pump.ts';
 import { OutputPump } from './output-pump.ts';
 import { bufferOf, LINK_VERSION } from './wire.ts';
@@ -93,10 +93,8 @@ export class HostSession {
         this.#awaitEnd(command, process);
         return command.wire();
       },
-      outputOf: async ({ process, totals }) => {
-        const { output } = this.#host.command(process);
-        return output === null || !totals ? output : onlyTotals(output);
-      },
+      outputOf: async ({ process }) => this.#host.command(process).output,
+      totalsOf: ({ process }) => this.#host.command(process).totals(),
       writeProcess: async ({ process, data }) =>
         (await this.#host.command(process).process?.write(bufferOf(data))) ?? false,
       killProcess: async ({ process, limit }) => done(await this.#host.command(process).process?.kill(limit)),

@@ -1,6 +1,6 @@
 // What the keeper keeps of one lease for whatever gateway comes next: its log, its notes, and its commands, also those that have ended.
 import type { FrameLog } from '../frame-log.ts';
-import type { KeptOutput, KeptProcess, KeptTerminal, LogSpec, ProcessEnd, SlotPlace } from '../keeper.ts';
+import type { KeptOutput, KeptProcess, KeptTerminal, LogSpec, ProcessEnd, SlotPlace, Totals } from '../keeper.ts';
 import type { KeptStreams, WireLease, WireProcess, WireTerminal } from './contract.ts';
 
 const NOTHING = Buffer.alloc(0);
@@ -25,6 +25,11 @@ export class KeptCommand {
 
   get output(): KeptStreams | null {
     return this.#output ?? (this.process === null ? null : outputOf(this.process));
+  }
+
+  async totals(): Promise<Totals> {
+    const { stdout, stderr } = this.#output ?? {};
+    return (await this.process?.totals()) ?? { stdout: stdout?.total ?? 0, stderr: stderr?.total ?? 0 };
   }
 
   /** Bytes in memory after its end. */
@@ -97,10 +102,5 @@ const outputOf = (process: KeptProcess): KeptStreams => ({
   stdout: process.output('stdout'),
   stderr: process.output('stderr'),
 });
-
-/** Without the bytes themselves. */
-export function onlyTotals(output: KeptStreams): KeptStreams {
-  return { stdout: onlyTotal(output.stdout), stderr: onlyTotal(output.stderr) };
-}
 
 const onlyTotal = ({ total }: Pick<KeptOutput, 'total'>) => ({ head: NOTHING, tail: NOTHING, total });

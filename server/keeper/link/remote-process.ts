@@ -2,7 +2,7 @@
 // kept of its output, comes once, at its end.
 import type { Limit, SignalName } from '../../../protocol/exec.ts';
 import { Follower } from '../follower.ts';
-import type { KeptOutput, KeptProcess, ProcessEnd, ProcessSink, StreamName, Subscription } from '../keeper.ts';
+import type { KeptOutput, KeptProcess, ProcessEnd, ProcessSink, StreamName, Subscription, Totals } from '../keeper.ts';
 import { refuseUnread } from '../process.ts';
 import type { KeptStreams, WireProcess } from './contract.ts';
 import type { RemoteLink } from './remote-link.ts';
@@ -20,6 +20,8 @@ export class RemoteProcess implements KeptProcess {
   readonly #startMs: number;
   readonly #subscriptions = new Set<RemoteSubscription>();
   #output: Readonly<Record<StreamName, KeptOutput>> = { stdout: NOTHING, stderr: NOTHING };
+  #refreshing: Promise<void> = Promise.resolve();
+  #nextRefresh: Promise<void> | null = null;
   #settle: (end: ProcessEnd) => void = () => undefined;
   /** Bytes of input that are not told to be read. */
   #unread = 0;
@@ -51,10 +53,21 @@ export class RemoteProcess implements KeptProcess {
     return this.#output[stream];
   }
 
-  async refresh(what: 'totals' | 'output'): Promise<void> {
-    if (this.end !== null) return;
-    const output = await this.#link.call('outputOf', { process: this.handle, totals: what === 'totals' });
-    if (this.end === null && output !== null) this.#keep(output);
+  refresh(): Promise<void> {
+    // Who asks while the output is on its way can't take that, which is older than the question; all of them take the next one.
+    this.#nextRefresh ??= this.#refreshing.then(() => {
+      this.#nextRefresh = null;
+      const asked = this.#ask();
+      this.#refreshing = asked.catch(() => undefined);
+      return asked;
+    });
+    return this.#nextRefresh;
+  }
+
+  async totals(): Promise<Totals> {
+    if (this.end === null) return await this.#link.call('totalsOf', { process: this.handle });
+    const { stdout, stderr } = this.#output;
+    return { stdout: stdout.total, stderr: stderr.total };
   }
 
   subscribe(sink: ProcessSink, from: Readonly<Record<StreamName, number>>): Subscription {
@@ -118,6 +131,12 @@ export class RemoteProcess implements KeptProcess {
   lose(): void {
     const durationMs = this.elapsedMs();
     this.finish({ outcome: 'lost', exitCode: null, signal: null, durationMs }, this.#output);
+  }
+
+  async #ask(): Promise<void> {
+    if (this.end !== null) return;
+    const output = await this.#link.call('outputOf', { process: this.handle });
+    if (this.end === null && output !== null) this.#keep(output);
   }
 
   #keep(output: KeptStreams): void {
