@@ -10,10 +10,12 @@ import { tryKill } from './foreground.ts';
 
 /** The kernel hands out at most 4095 bytes at once; twice that, so that a fuller one fits too. */
 const READ_BYTES = 8 * 1024;
-/** What can be left in the kernel at the end is below 100 KiB; a survivor that prints on and on must not hold us. */
+/** What can be in the kernel is below 100 KiB; what prints on and on must not hold us. */
 const DRAIN_BYTES = 1024 * 1024;
 /** Input that waits for a program to read it. A person types less, and a paste of a large file fits. */
 const MAX_INPUT_BYTES = 1024 * 1024;
+/** C-c, C-z and C-\\: with the signal, the kernel throws away what was printed and not read yet. */
+const SIGNALS = [0x03, 0x1a, 0x1c];
 /** The kernel doesn't tell when there is room again: so often is it tried. */
 const RETRY_MS = 5;
 
@@ -118,6 +120,7 @@ export class PtyChild {
   #type(): void {
     this.#retry = null;
     for (let first = this.#input[0]; first !== undefined && !this.#gone; first = this.#input[0]) {
+      if (SIGNALS.some((key) => first.includes(key))) this.#drain();
       const written = nowOrNever(() => writeSync(this.#master, first));
       if (written === null) {
         this.#retry = this.#options.clock.after(RETRY_MS, () => this.#type());
@@ -129,9 +132,8 @@ export class PtyChild {
     }
   }
 
-  /** The child is dead: what it printed is in the kernel, all of it, and a read that finds nothing has read everything. */
-  #end(): void {
-    this.#stream.pause();
+  /** What is in the kernel now. */
+  #drain(): void {
     const buffer = Buffer.alloc(READ_BYTES);
     for (let total = 0; total < DRAIN_BYTES; ) {
       const length = nowOrNever(() => readSync(this.#master, buffer));
@@ -139,6 +141,12 @@ export class PtyChild {
       total += length;
       this.#options.output(buffer.subarray(0, length));
     }
+  }
+
+  /** The child is dead: what it printed is in the kernel, all of it, and a read that finds nothing has read everything. */
+  #end(): void {
+    this.#stream.pause();
+    this.#drain();
     this.#gone = true;
     this.#retry?.cancel();
     this.#input = [];

@@ -144,6 +144,18 @@ test('a program that reads nothing does not stall us, and input has a limit', as
   expect(performance.now() - startMs).toBeLessThan(1000);
 });
 
+test('what was printed and not read yet is not lost when C-c is typed', async () => {
+  const { child, text } = run('stty -echoctl; echo ready; read -s; seq 1 2000; exec sleep 60');
+  await until(() => text().includes('ready'), 'it reads');
+  child.pause();
+  child.write('\n');
+  await until(() => readFileSync(`/proc/${child.pid}/comm`, 'utf8') === 'sleep\n', 'all is printed');
+  expect(text()).toBe('ready\r\n');
+  child.write('\x03');
+  expect(await child.exited).toEqual({ exitCode: null, signal: 2 });
+  expect(text()).toContain(lines(1, 2000));
+});
+
 test('a resize reaches the program', async () => {
   const { child, text } = run(`trap 'stty size; exit' WINCH; echo ready; while :; do read -t 0.05; done`);
   await until(() => text().includes('ready'), 'the trap');
