@@ -49,6 +49,8 @@ import { version } from './version.ts';
 
 /** Without these nothing can run, so the gateway is not ready. */
 const REQUIRED = ['sandbox', 'seccomp', 'keeper'];
+/** How long a new keeper is waited for, when the gateway is to leave and the keeper has just died. */
+const SETTLE_MS = 10_000;
 /** The built page: beside the built server; from the sources it is below dist/ too. */
 const PAGE_DIR = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? '../dist/web-viewer/' : '../web-viewer/', import.meta.url),
@@ -187,6 +189,8 @@ export class Gateway {
     const closed = new Promise((resolve) => server.close(resolve));
     // Connections first: their clients are to come back, not to believe that their lease was ended.
     await endpoint.close();
+    // Leases that have just lost their keeper would be lost with this gateway.
+    if (leaves) await keeper.settled(SETTLE_MS);
     if (leaves) pool.leave();
     else await pool.close('the gateway is shutting down');
     server.closeAllConnections();
@@ -283,7 +287,7 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
   });
   await pool.open();
   keeper.restarted = () =>
-    void pool.renew().catch((err: unknown) => log.error({ err }, 'a lease could not go on with the new keeper'));
+    pool.renew().catch((err: unknown) => log.error({ err }, 'a lease could not go on with the new keeper'));
   tellSealed(pool, library);
   library.catchUp();
   const refuseWork = (): void => {

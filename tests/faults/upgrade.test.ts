@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { encodeMessage, LINK_VERSION } from '../../server/keeper/link/wire.ts';
 import { until } from '../support/gateway.ts';
-import { isAlive, makeProgram, type Program, startProgram } from '../support/program.ts';
+import { isAlive, makeProgram, type Program, signalTo, startProgram } from '../support/program.ts';
 import { gapsIn, numbered, numbersIn } from './printer.ts';
 
 let program: Program;
@@ -45,6 +45,22 @@ test('SIGHUP: connections are told to come back, the exit code says to start aga
   await program.serve();
   expect(program.keeper).toEqual(keeper);
   await check();
+}, 60_000);
+
+test('SIGHUP just after the keeper has died: the lease goes on with the new one', async () => {
+  program = await startProgram();
+  const client = await program.client();
+  const slot = await client.acquire();
+  const losses: unknown[] = [];
+  client.on('lost', (loss) => void losses.push(loss));
+  const running = slot.exec.run({ command: 'sleep 7601' });
+  await until('it runs', async () => (await slot.exec.list()).length === 1);
+  signalTo(program.keeper, 'SIGKILL');
+  expect((await running).outcome).toBe('lost');
+  expect(await program.end('SIGHUP')).toBe(75);
+  await program.serve();
+  expect(await slot.exec.run({ command: 'exit 3' })).toMatchObject({ outcome: 'exited', exitCode: 3 });
+  expect(losses).toEqual([]);
 }, 60_000);
 
 test('--keep: SIGTERM leaves the slots alive', async () => {

@@ -41,7 +41,7 @@ export interface RemoteKeeperOptions {
 
 export class RemoteKeeper implements Keeper {
   /** Called when a keeper died and another one is there. Nothing that ran before does. */
-  restarted: () => void = () => undefined;
+  restarted: () => Promise<void> = async () => undefined;
   readonly #options: RemoteKeeperOptions;
   readonly #logs = new Map<string, MirrorLog>();
   readonly #processes = new Map<number, RemoteProcess>();
@@ -180,6 +180,11 @@ export class RemoteKeeper implements Keeper {
     const log = this.#logs.get(spec.cast);
     if (log === undefined) throw keeperDied();
     return this.#terminal(await this.#asked.call('startTerminal', spec), log);
+  }
+
+  /** Resolves when there is a keeper and, if one before it died, what has to go on with this one does; or after so long. */
+  async settled(limitMs: number): Promise<void> {
+    await Promise.race([this.#restart, new Promise((resolve) => setTimeout(resolve, limitMs).unref())]);
   }
 
   /** The keeper and all that runs go on. */
@@ -342,7 +347,7 @@ export class RemoteKeeper implements Keeper {
       if (this.#leaving) return;
       try {
         await this.#attach();
-        if (!this.#leaving) this.restarted();
+        if (!this.#leaving) await this.restarted();
         return;
       } catch (error) {
         this.#tell(error, 'a new keeper could not be started');

@@ -216,7 +216,7 @@ test('a listener that takes nothing holds the command up, and nothing piles up',
 test('when the keeper dies everything in it is lost, nothing is invented, and another one is there', async () => {
   const keeper = await reach();
   let restarts = 0;
-  keeper.restarted = () => void restarts++;
+  keeper.restarted = async () => void restarts++;
   const { log, start, terminal } = await lease(keeper);
   const process = await start('echo x; sleep 100');
   const shell = await terminal('sleep 100');
