@@ -10,6 +10,8 @@ const START_AGAIN = 75;
 const ORPHAN_MS = 10_000;
 /** Until a gateway has noticed that its keeper is dead, and has another. */
 const KEEPER_MS = 20_000;
+/** Until the leases are known to a new keeper. Who kills both before loses them, and is told so: that is no fault of this run. */
+const RENEWED_MS = 5_000;
 
 /** Kinds with their weights: what every program must survive is more often tried than what costs a lease its processes. */
 export function faultsOf({ program, proxy, ledger, random, disk }) {
@@ -27,15 +29,20 @@ export function faultsOf({ program, proxy, ledger, random, disk }) {
     throw new Error('the gateway does not start any more');
   };
   const keepers = () => program.keeper;
+  let renewedAtMs = 0;
+  const kill = async () => {
+    await sleep(Math.max(0, renewedAtMs - performance.now()));
+    await program.end('SIGKILL');
+  };
   const faults = {
     'kill-gateway': async () => {
-      await program.end('SIGKILL');
+      await kill();
       await sleep(random.oneOf([0, 0, 100, 1000, 4000]));
       await start();
     },
     'kill-twice': async () => {
       // While the next one is about to take over what lives.
-      await program.end('SIGKILL');
+      await kill();
       const starting = program.start().catch(() => {});
       await sleep(random.between(50, 900));
       await program.end('SIGKILL');
@@ -88,6 +95,7 @@ export function faultsOf({ program, proxy, ledger, random, disk }) {
       process.kill(keeper.pid, 'SIGKILL');
       if (!(await within(KEEPER_MS, () => program.keeper !== null)))
         ledger.violation('keeper', `no new keeper within ${KEEPER_MS} ms`);
+      renewedAtMs = performance.now() + RENEWED_MS;
       if (!(await within(ORPHAN_MS, () => !below.some(isAlive))))
         ledger.violation('orphan', 'processes outlive their keeper', { processes: below.filter(isAlive) });
     },
