@@ -93,7 +93,7 @@ export function faultsOf({ program, proxy, ledger, random, disk }) {
       const keeper = keepers();
       const below = treeOf(keeper.pid);
       process.kill(keeper.pid, 'SIGKILL');
-      if (!(await within(KEEPER_MS, () => program.keeper !== null)))
+      if (!(await within(KEEPER_MS, () => ![undefined, keeper.started].includes(program.keeper?.started))))
         ledger.violation('keeper', `no new keeper within ${KEEPER_MS} ms`);
       renewedAtMs = performance.now() + RENEWED_MS;
       if (!(await within(ORPHAN_MS, () => !below.some(isAlive))))
