@@ -45,7 +45,7 @@ export function execHandlers({ pool, followers, sandboxed }: ExecMethodParts): E
       const keyed = { key: call.key, method: 'exec.run', params: call, signal: asked };
       return lease.keys.once(keyed, async (signal, key) => {
         const command = await begin(lease, call, { notified: false, keyed: key });
-        if (call.stream) followers.follow(peer, command);
+        if (call.stream) followers.begin(peer, command);
         await endOrCancel(command, signal);
         if (isLarge(command)) await room?.();
         const outcome = command.process.end?.outcome ?? 'lost';
@@ -64,7 +64,7 @@ export function execHandlers({ pool, followers, sandboxed }: ExecMethodParts): E
           throw new Fault('CANCELLED');
         }
         // After the reply, so that the caller knows the name before the first output comes.
-        setImmediate(() => peer.lease === lease && followers.follow(peer, command));
+        setImmediate(() => peer.lease === lease && followers.begin(peer, command));
         return { process: command.id };
       });
     },

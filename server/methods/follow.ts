@@ -14,6 +14,8 @@ const FROM_START: Offsets = { stdout: 0, stderr: 0 };
 export class Followers {
   readonly #sandboxed: boolean;
   readonly #open = new WeakMap<Peer, Map<string, Subscription>>();
+  /** Who was last told of a command. */
+  readonly #last = new WeakMap<Command, Peer>();
   /** Commands whose end was sent to who took the lease over. */
   readonly #toldTaker = new WeakSet<Command>();
 
@@ -21,8 +23,14 @@ export class Followers {
     this.#sandboxed = sandboxed;
   }
 
+  /** Tells the peer that has asked for a command of all of it, unless it was told since it resumed: of one that a gateway before this one started. */
+  begin(peer: Peer, command: Command): void {
+    if (this.#last.get(command) !== peer) this.#follow(peer, command);
+  }
+
   /** Tells this peer what the command prints from these offsets on, and its end. */
-  follow(peer: Peer, command: Command, from: Offsets = FROM_START): void {
+  #follow(peer: Peer, command: Command, from: Offsets = FROM_START): void {
+    this.#last.set(command, peer);
     const open = this.#openOf(peer);
     const cutters = { stdout: new TextCutter(command.encoding), stderr: new TextCutter(command.encoding) };
     const send = async (stream: StreamName, piece: Piece | null): Promise<void> => {
@@ -51,7 +59,7 @@ export class Followers {
       if (!command.notified && !command.stream) continue;
       const wasTold = command.told || (lease.takenOver && this.#toldTaker.has(command));
       if (wasTold && !named) continue;
-      this.follow(peer, command, named ? received[command.id] : FROM_START);
+      this.#follow(peer, command, named ? received[command.id] : FROM_START);
     }
   }
 

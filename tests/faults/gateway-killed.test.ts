@@ -183,6 +183,29 @@ test('a call that was sent when it died is done once, and one that cannot be rep
   await expect(slot.exec.run({ ...order, command: 'echo other' })).rejects.toMatchObject({ fault: 'KEY_CONFLICT' });
 }, 60_000);
 
+test('a start that is sent again after the resume, and was done before, tells its output and its end once', async () => {
+  const slot = await (await program.client()).acquire();
+  const { resume } = slot;
+  const order = { command: 'echo begun; until [ -e go ]; do sleep 0.05; done; echo ended', stream: true, key: 'twice' };
+  await slot.exec.start(order);
+  await until('it printed', async () => (await slot.exec.list())[0]?.stdoutBytes === 6);
+  program.gateway.kill('SIGKILL');
+  await program.gateway.ended;
+  await program.serve();
+  // One that has not heard of the command: its reply, and what was told of it, were lost.
+  const other = await program.client();
+  const told: string[] = [];
+  other.on('exec.output', ({ data }) => void told.push(data));
+  other.on('exec.exit', ({ outcome }) => void told.push(outcome));
+  const taken = await other.acquire({ resume });
+  await until('it is told by the resume', () => told.some((text) => text.includes('begun')));
+  const again = await taken.exec.start(order);
+  await taken.file.write({ path: 'go', data: '' });
+  await again.exit;
+  await other.call('server.info', {});
+  expect(told.join('').split('\n')).toEqual(['begun', 'ended', 'exited']);
+}, 60_000);
+
 test('what a write of a file that was cut short has left is cleared away', async () => {
   const slot = await (await program.client()).acquire();
   await slot.file.write({ path: 'whole', data: 'old' });
