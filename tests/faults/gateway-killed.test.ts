@@ -184,11 +184,13 @@ test('a call that was sent when it died is done once, and one that cannot be rep
 }, 60_000);
 
 test('a start that is sent again after the resume, and was done before, tells its output and its end once', async () => {
-  const slot = await (await program.client()).acquire();
+  const first = await program.client();
+  const slot = await first.acquire();
   const { resume } = slot;
   const order = { command: 'echo begun; until [ -e go ]; do sleep 0.05; done; echo ended', stream: true, key: 'twice' };
   await slot.exec.start(order);
   await until('it printed', async () => (await slot.exec.list())[0]?.stdoutBytes === 6);
+  await first.close();
   program.gateway.kill('SIGKILL');
   await program.gateway.ended;
   await program.serve();
