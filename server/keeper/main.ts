@@ -7,6 +7,7 @@ import { KeeperHost } from './link/host.ts';
 import { pidFile, socketFile } from './link/reach.ts';
 import { takePidFile } from './pid-file.ts';
 import { closeInheritedDescriptors } from './sandbox/descriptor.ts';
+import { endOrphans, markChildren } from './sandbox/orphan.ts';
 import { beThrifty } from './thrift.ts';
 
 /** What was said last still leaves. */
@@ -16,6 +17,8 @@ closeInheritedDescriptors();
 const dataDir = process.argv[2] ?? '';
 const claim = takePidFile(join(dataDir, pidFile));
 if (claim === null) throw new Error(`another keeper has ${dataDir}`);
+await endOrphans(dataDir);
+markChildren(dataDir);
 
 const host = new KeeperHost({ dataDir, version: process.argv[3] ?? '', closed: leave });
 const server = createServer(host.connect);

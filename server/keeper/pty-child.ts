@@ -1,9 +1,12 @@
 // One child process on a pseudo terminal, with every byte it printed, up to the last one before its end.
-// It takes node-pty's native part alone: the JavaScript around it loses the tail of the output when the child exits,
-// tells an exit 200 ms late, and stalls the event loop when a program doesn't read what is written to it.
+// Of node-pty it takes the call that resizes: what else there is hands every terminal on to all later children, loses the tail of the output when
+// the child exits, tells an exit 200 ms late, and stalls the event loop when a program doesn't read what is written to it.
+import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { OnReadOpts, SocketConstructorOpts } from 'node:net';
+import { constants as system } from 'node:os';
+import type { Duplex } from 'node:stream';
 import { ReadStream } from 'node:tty';
 import type { Clock, Timer } from './clock.ts';
 import { tryKill } from './foreground.ts';
@@ -45,7 +48,7 @@ export class PtyChild {
   readonly #options: PtyChildOptions;
   readonly #master: number;
   /** Our own open end of the child's side: without it the last output is cut off when the child closes its own. */
-  readonly #slave: number;
+  #slave: number | null = null;
   readonly #stream: ReadStream;
   #input: Buffer[] = [];
   #inputBytes = 0;
@@ -60,21 +63,36 @@ export class PtyChild {
     this.exited = new Promise((resolve) => {
       exited = resolve;
     });
-    const { fd, pid, slave } = fork(options, (code, signal) => {
+    const { child, master } = begin(options);
+    this.pid = child.pid ?? 0;
+    this.#master = master;
+    this.#hold(child);
+    child.once('exit', (code, signal) => {
       if (!this.#gone) this.#end();
-      exited({ exitCode: signal === 0 ? code : null, signal });
+      exited({ exitCode: code, signal: signal === null ? 0 : system.signals[signal] });
     });
-    this.pid = pid;
-    this.#master = fd;
-    this.#slave = slave;
     const callback = (length: number, buffer: Uint8Array): boolean => this.#read(length, buffer);
     // One buffer for all reads and none in between, so that nothing is under way when the last output is read at the end.
     const reading: ReadOptions = { onread: { buffer: Buffer.alloc(READ_BYTES), callback } };
-    this.#stream = new ReadStream(fd, reading);
+    this.#stream = new ReadStream(master, reading);
     // While we hold the child's side no end and no error comes from the kernel; should one come, the exit tells the rest.
     this.#stream.on('error', () => {});
     this.#stream.resume();
     this.#gone = false;
+  }
+
+  /** Opens the child's side when that can be done, and lets the command begin. */
+  #hold(child: ChildProcess): void {
+    const link = child.stdio[LINK] as Duplex;
+    link.on('error', () => {});
+    link.once('data', (number) => {
+      try {
+        this.#slave = openSync(`/dev/pts/${Number(number)}`, constants.O_RDWR | constants.O_NOCTTY);
+        link.end('g');
+      } catch {
+        this.kill();
+      }
+    });
   }
 
   /** Types; false when too much is waiting for the program to read it, and then nothing of it is typed. */
@@ -151,7 +169,7 @@ export class PtyChild {
     this.#retry?.cancel();
     this.#input = [];
     this.#stream.destroy();
-    closeSync(this.#slave);
+    if (this.#slave !== null) closeSync(this.#slave);
   }
 }
 
@@ -173,19 +191,6 @@ interface ReadOptions extends SocketConstructorOpts {
 
 /** node-pty 1.1.0, src/unix/pty.cc. */
 interface Native {
-  fork(
-    file: string,
-    args: readonly string[],
-    env: readonly string[],
-    cwd: string,
-    cols: number,
-    rows: number,
-    uid: number,
-    gid: number,
-    utf8: boolean,
-    helperPath: string,
-    exited: (code: number, signal: number) => void,
-  ): { readonly fd: number; readonly pid: number; readonly pty: string };
   resize(fd: number, cols: number, rows: number): void;
 }
 
@@ -196,43 +201,50 @@ function native(): Native {
   return requireBinary('pty.node');
 }
 
-/**
- * node-pty opens its end of a terminal without close-on-exec, so that every later child would get the terminals of all slots.
- * Perl, which the first process in a sandbox is too, closes whatever the child got, and becomes the command.
- */
-const CLEAN = [
-  '/usr/bin/perl',
-  '-e',
-  'opendir my $dir, "/proc/self/fd"; my @fds = grep { /^\\d+$/ && $_ > 2 && $_ != fileno $dir } readdir $dir; closedir $dir;' +
-    'for (@fds) { open my $fd, "<&=", $_ and close $fd }' +
-    'exec { $ARGV[0] } @ARGV; print STDERR "slotcast: $ARGV[0]: $!\\n"; exit 127',
-] as const;
+/** Descriptors of the helper. */
+const MASTER = 3;
+const LINK = 4;
 
-/** Opens the child's side at once, before anything else runs: the child may end soon. */
-function fork(options: PtyChildOptions, exited: (code: number, signal: number) => void) {
-  const { cwd, cols, rows } = options;
-  const [file, ...args] = [...CLEAN, options.file, ...options.args];
-  const env = Object.entries(options.env).map(([name, value]) => `${name}=${value}`);
-  const sameUser = -1;
-  const helperOfOtherSystems = '';
-  const { fd, pid, pty } = native().fork(
-    file,
-    args,
-    env,
-    cwd,
-    cols,
-    rows,
-    sameUser,
-    sameUser,
-    true,
-    helperOfOtherSystems,
-    exited,
-  );
+/**
+ * Becomes the command on the child's side of the terminal, with the modes that a login has. Perl does what Node can't, and is the first process of
+ * a sandbox too. Between the moment in which that side can be opened and the command, which may end soon, it waits for a word.
+ * The numbers are those of x86_64 and aarch64.
+ */
+const BECOME_COMMAND = `
+my ($rows, $cols) = splice @ARGV, 0, 2;
+open my $master, "+<&=", ${MASTER}; open my $link, "+<&=", ${LINK};
+my ($off, $number) = (pack("i", 0), pack "i", 0);
+ioctl $master, 0x40045431, $off and ioctl $master, 0x80045430, $number or exit 125;
+$number = unpack "i", $number;
+syswrite $link, $number; sysread $link, my $go, 1 or exit 125;
+open my $tty, "+<", "/dev/pts/$number" or exit 125;
+ioctl $tty, 0x5414, my $size = pack "S4", $rows, $cols, 0, 0;
+ioctl $tty, 0x5401, my $modes = "\\0" x 64;
+my ($input, @others) = unpack "L a*", $modes;
+ioctl $tty, 0x5402, $modes = pack "L a*", $input | 0x6802, @others;
+open STDIN, "<&", $tty; open STDOUT, ">&", $tty; open STDERR, ">&", $tty;
+close $_ for $tty, $master, $link;
+exec { $ARGV[0] } @ARGV;
+print STDERR "slotcast: $ARGV[0]: $!\\n";
+exit 127;
+`;
+
+/** Node opens the master so that no child but this one has it: a terminal hangs up when we are gone, whoever else goes on. */
+function begin({ file, args, cwd, cols, rows, env }: PtyChildOptions): { child: ChildProcess; master: number } {
+  const master = openSync('/dev/ptmx', constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
   try {
-    return { fd, pid, slave: openSync(pty, constants.O_RDWR | constants.O_NOCTTY) };
+    const child = spawn('/usr/bin/perl', ['-e', BECOME_COMMAND, String(rows), String(cols), file, ...args], {
+      env,
+      cwd,
+      // A session of its own: the first terminal that it opens is its own.
+      detached: true,
+      stdio: ['ignore', 'ignore', 'ignore', master, 'pipe'],
+    });
+    child.on('error', () => {});
+    if (child.pid === undefined) throw new Error('the process of a terminal could not be started');
+    return { child, master };
   } catch (error) {
-    tryKill(pid, 'SIGKILL');
-    closeSync(fd);
+    closeSync(master);
     throw error;
   }
 }

@@ -77,14 +77,15 @@ export class Slot {
       const { lease } = this;
       const place = this.#place;
       if (lease === null || lease.ended || place === null) return;
-      const former = lease.commands;
+      const { commands, terminal } = lease;
       lease.screen.close();
       // Not closed: whoever calls it just now is to try again, and has not lost his lease.
-      await lease.terminal.stop();
+      await terminal.stop();
       // In one: a gateway that dies in between would leave a log that is nobody's.
       const notes = new Map([['lease', JSON.stringify(lease.standing)]]);
       const life = await this.#newLife(lease, place, notes);
-      life.commands.inherit(former);
+      life.commands.inherit(commands);
+      life.terminal.inherit(terminal);
       lease.renew(life);
     });
     if (this.state === 'failed') await this.open();

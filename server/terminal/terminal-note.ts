@@ -47,8 +47,8 @@ export type NoteKeeper = (name: string, text: string | null) => void;
 
 export class TerminalNotes {
   readonly #keep: NoteKeeper;
-  /** The results that are kept, the oldest first. */
-  #results: { readonly name: string; readonly chars: number }[] = [];
+  /** The results that are kept, by the names of their notes, the oldest first. */
+  readonly #results = new Map<string, string>();
 
   constructor(keep: NoteKeeper) {
     this.#keep = keep;
@@ -63,15 +63,23 @@ export class TerminalNotes {
   }
 
   result({ key, print }: KeyedRun, given: TerminalRunResult): void {
-    const name = `result ${key}`;
-    const text = JSON.stringify({ print, result: shortened(given) });
-    this.#results.push({ name, chars: text.length });
-    this.#keep(name, text);
-    let chars = this.#results.reduce((sum, kept) => sum + kept.chars, 0);
-    while (this.#results.length > 1 && (chars > MAX_CHARS || this.#results.length > MAX_RESULTS)) {
-      const oldest = this.#results.shift();
-      chars -= oldest?.chars ?? 0;
-      this.#keep(oldest?.name ?? '', null);
+    this.#keepResult(`result ${key}`, JSON.stringify({ print, result: shortened(given) }));
+  }
+
+  /** Keeps the results of others too. */
+  inherit(former: TerminalNotes): void {
+    for (const [name, text] of former.#results) this.#keepResult(name, text);
+  }
+
+  #keepResult(added: string, text: string): void {
+    this.#results.set(added, text);
+    this.#keep(added, text);
+    let chars = [...this.#results.values()].reduce((sum, kept) => sum + kept.length, 0);
+    for (const [name, kept] of this.#results) {
+      if (name === added || (chars <= MAX_CHARS && this.#results.size <= MAX_RESULTS)) return;
+      this.#results.delete(name);
+      this.#keep(name, null);
+      chars -= kept.length;
     }
   }
 
@@ -80,9 +88,10 @@ export class TerminalNotes {
     const results = new Map<string, { readonly print: string; readonly result: TerminalRunResult }>();
     for (const [name, text] of notes) {
       const note = name.startsWith('result ') ? read(resultNote, text) : null;
-      if (note !== null) results.set(name.slice('result '.length), note);
+      if (note === null) continue;
+      results.set(name.slice('result '.length), note);
+      this.#results.set(name, text);
     }
-    this.#results = [...results].map(([key, note]) => ({ name: `result ${key}`, chars: JSON.stringify(note).length }));
     return { shell: read(shellNote, notes.get('shell')), run: read(runNote, notes.get('run')), results };
   }
 }

@@ -109,6 +109,18 @@ export class Terminal {
     if (adopted !== null && last !== null) this.#goOn(adopted, last, this.#held);
   }
 
+  /** Keeps the results of another terminal, whose keeper has died: a run that is asked for again was done, or is lost. */
+  inherit(former: Terminal): void {
+    this.#notes.inherit(former.#notes);
+    for (const [key, known] of former.#former) {
+      this.#former.set(key, known);
+      void known.result.then(
+        (result) => this.#notes.result({ key, print: known.print }, result),
+        () => undefined,
+      );
+    }
+  }
+
   /** The keyed runs of a gateway before this one. */
   formerKeys(): KeyedRun[] {
     return [...this.#former].map(([key, { print }]) => ({ key, print }));

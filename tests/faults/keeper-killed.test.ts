@@ -1,5 +1,6 @@
 // kill -9 of the keeper, and a keeper that hangs: what ran is told as lost and nothing of it lives on; leases, files and recordings are there.
-import { existsSync, readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { Fault } from '../../protocol/fault.ts';
@@ -89,6 +90,64 @@ test('what ran is told as lost, no process of it lives on, and the lease goes on
   expect(await client.cast.verify(next)).toMatchObject({ ok: true, recovered: false });
   await following;
 }, 60_000);
+
+test('a run that was going when the gateway died, and was lost with the keeper, is not done again', async () => {
+  program = await startProgram();
+  const first = await program.client();
+  const slot = await first.acquire();
+  const { resume, name } = slot;
+  const order = { command: 'echo once >>count; sleep 60', key: 'asked once' };
+  slot.terminal.run(order).catch(() => {});
+  await until('it runs', () =>
+    slot.file.read({ path: 'count' }).then(
+      () => true,
+      () => false,
+    ),
+  );
+  await first.close();
+  await program.end('SIGKILL');
+  await program.serve();
+  const { keeper } = program;
+  const cast = (await (await program.client()).slots()).find(({ slot }) => slot === name)?.cast;
+  signalTo(keeper, 'SIGKILL');
+  // Nobody has asked for its result before the lease goes on with the new keeper.
+  const viewer = await program.client();
+  await until('there is a new recording', async () => {
+    const now = (await viewer.slots()).find(({ slot }) => slot === name)?.cast;
+    return now !== cast;
+  });
+  const again = await (await program.client()).acquire({ resume });
+  expect(await again.terminal.run(order)).toMatchObject({ outcome: 'lost', exitCode: null });
+  expect((await again.file.read({ path: 'count' })).data).toBe('once\n');
+}, 60_000);
+
+test('a keeper that is killed as it starts sandboxes leaves nothing behind', async () => {
+  program = await startProgram();
+  const slot = await (await program.client()).acquire();
+  const mark = `SLOTCAST_KEEPER=${createHash('sha256').update(`keeper of ${program.dataDir}`).digest('hex')}`;
+  const marked = (): string[] =>
+    readdirSync('/proc').filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/environ`, 'latin1').includes(mark);
+      } catch {
+        return false;
+      }
+    });
+  await until('it runs commands', () => slot.exec.run({ command: ':' }).then(() => true, mayComeAgain));
+  for (const afterMs of [1, 4, 8, 12, 16]) {
+    const { keeper } = program;
+    const starting: Promise<unknown>[] = Array.from({ length: 8 }, () =>
+      slot.exec.run({ command: 'sleep 7801' }).catch(() => null),
+    );
+    starting.push(slot.terminal.run({ command: 'sleep 7802' }).catch(() => null));
+    await until('some are started', () => marked().length > 1);
+    await new Promise((resolve) => setTimeout(resolve, afterMs));
+    signalTo(keeper, 'SIGKILL');
+    await Promise.all(starting);
+    await until('it runs commands again', () => slot.exec.run({ command: ':' }).then(() => true, mayComeAgain));
+    await until('the commands are gone', () => marked().length === 0);
+  }
+}, 120_000);
 
 test('SIGTERM to the keeper ends everything that it has', async () => {
   program = await startProgram();

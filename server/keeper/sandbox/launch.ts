@@ -9,6 +9,7 @@ import type { ProcessOrder, SlotPlace, StreamName } from '../keeper.ts';
 import { ETC_FILES, effectiveNetwork, FDS, MASKED, sandboxArgs } from './args.ts';
 import { type Cgroup, NO_STRIKES, type Strikes } from './cgroup.ts';
 import { hardLimits, innerLimit, outerLimit } from './limit.ts';
+import { launchEnv } from './orphan.ts';
 import { BASE_ENV, type Policy, SHOWN } from './policy.ts';
 import { explain, hiddenPaths } from './reason.ts';
 import { BOOT, orderText, RUNNER, RUNNER_STOP, RunnerReport, runnerFrame, runnerSignal } from './runner.ts';
@@ -284,7 +285,7 @@ function spawnSandboxed(spec: SandboxSpec): ChildProcess {
   ];
   const data = sandboxData({ ...spec, terminal: false, env: RUNNER_ENV });
   const stdio = Array.from({ length: 10 }, () => 'pipe' as const);
-  const child = spawn(file, args, { env: { PATH: launchPath() }, cwd: '/', stdio, ...place.identity });
+  const child = spawn(file, args, { env: launchEnv(launchPath()), cwd: '/', stdio, ...place.identity });
   if (child.stdio === undefined) return child;
   for (const [name, bytes] of Object.entries(data)) {
     pipeAt(child, FDS[name as keyof typeof data]).end(bytes);
@@ -299,7 +300,7 @@ function spawnBare({ policy, place }: SandboxSpec): ChildProcess {
     ...BOOT,
   ];
   return spawn(file, args, {
-    env: { PATH: launchPath() },
+    env: launchEnv(launchPath()),
     cwd: '/',
     stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
     detached: true,

@@ -1,10 +1,11 @@
 // The sandbox of a slot's terminal as a command line for node-pty, which hands no descriptors on: sh opens them as the gateway, before it drops to the slot's user.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { LAUNCH } from '../place.ts';
 import { FDS } from './args.ts';
 import { bareEnv, barePath, launchPath, RUNNER_ENV, refuseRoot, type SandboxSpec, sandboxData } from './launch.ts';
 import { hardLimits, innerLimit, outerLimit } from './limit.ts';
+import { launchEnv } from './orphan.ts';
 import { BASE_ENV, SHOWN } from './policy.ts';
 import { explain, hiddenPaths, type Reason } from './reason.ts';
 import { BARE_INIT, heldEnv, TERMINAL_INIT } from './runner.ts';
@@ -46,7 +47,7 @@ const OPEN_FILES = `exec ${FDS.args}<"$1" ${FDS.seccomp}<"$2" ${FDS.status}>"$3"
 
 function sandboxed(spec: TerminalCommandSpec): TerminalCommand {
   const { policy, place, argv } = spec;
-  const dir = mkdtempSync(join(tmpdir(), 'slotcast-terminal-'));
+  const dir = mkdtempSync(join(dirname(place.workspace), LAUNCH));
   const files = {
     ...sandboxData({ ...spec, terminal: true, env: { ...RUNNER_ENV, ...heldEnv({ ...BASE_ENV, ...spec.env }) } }),
     status: Buffer.alloc(0),
@@ -72,7 +73,7 @@ function sandboxed(spec: TerminalCommandSpec): TerminalCommand {
       ...argv,
     ],
     cwd: '/',
-    env: { PATH: launchPath() },
+    env: launchEnv(launchPath()),
     status,
     explain: (text) => explain(text, { ...hiddenPaths(policy, place), [dir]: '(a host path)' }),
     close: () => {
@@ -100,7 +101,7 @@ function bare(spec: TerminalCommandSpec): TerminalCommand {
     file,
     args,
     cwd: barePath(place, SHOWN.workspace),
-    env: { PATH: launchPath(), ...heldEnv({ ...bareEnv(place), ...env }) },
+    env: { ...launchEnv(launchPath()), ...heldEnv({ ...bareEnv(place), ...env }) },
     status: () => ({ childPid: null, exitCode: null }),
     explain: (text) => explain(text, hiddenPaths(policy, place)),
     close: () => {},

@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { afterEach, expect, test } from 'vitest';
@@ -172,6 +173,16 @@ test('calls after the end do nothing', async () => {
   child.pause();
   child.resume();
   child.kill();
+});
+
+test('no other child has the terminal: it hangs up when we are gone, whoever goes on', async () => {
+  const { text } = run('echo ready; sleep 60');
+  await until(() => text().includes('ready'), 'it runs');
+  const other = spawn('sleep', ['60'], { stdio: 'ignore' });
+  await new Promise((resolve) => other.once('spawn', resolve));
+  const fds = readdirSync(`/proc/${other.pid}/fd`).map((fd) => readlinkSync(`/proc/${other.pid}/fd/${fd}`));
+  other.kill('SIGKILL');
+  expect(fds.filter((target) => /ptmx|pts/.test(target))).toEqual([]);
 });
 
 test('no descriptor stays open after the end', async () => {
