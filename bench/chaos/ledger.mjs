@@ -65,6 +65,11 @@ export class Ledger {
     );
   }
 
+  /** Whether a fault of that kind was injected in this time. */
+  killed(kind, fromMs, toMs) {
+    return this.faults.some((fault) => fault.kind === kind && fault.fromMs >= fromMs && fault.fromMs <= toMs);
+  }
+
   refused(name) {
     this.refusals.set(name, (this.refusals.get(name) ?? 0) + 1);
   }

@@ -5,6 +5,9 @@ import { flawOf, GAP, numbersIn } from './text.mjs';
 /** Frames that were seen and not written yet when the keeper was killed: some flushes of 50 ms. */
 const UNWRITTEN_CHARS = 64 * 1024;
 
+/** How long a frame may wait until it is written, on a busy machine. */
+const UNWRITTEN_MS = 1000;
+
 /** A recording that its keeper left behind says so in its last marker. */
 const CUT_SHORT = /without notice|keeper/i;
 
@@ -32,7 +35,9 @@ export async function checkRecordings({ client, casts, items, seen, ledger, cont
   }
   // A printer that was cut short by the keeper's end may have its beginning in one recording only, and nothing in the next.
   const found = texts.map(numbersIn);
-  for (const [name, { count, isWhole }] of items) {
+  for (const [name, { count, isWhole: wasWhole, toldMs }] of items) {
+    // What was told right before the keeper was killed may not have been written yet.
+    const isWhole = wasWhole && !ledger.killed('kill-keeper', toldMs, toldMs + UNWRITTEN_MS);
     const numbers = found.flatMap((each) => each.get(name) ?? []);
     const isExcused = texts.some((text) => text.includes(GAP));
     const flaw = flawOf(numbers.length === 0 && isExcused ? [null] : numbers, { count, isWhole });

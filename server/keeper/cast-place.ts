@@ -35,5 +35,5 @@ export function headerOf({ cast, slot, label, cols, rows }: LogSpec, startedAt: 
 export function asNoSpace(error: unknown): never {
   const code = error instanceof Error && 'code' in error ? error.code : null;
   if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error;
-  throw new Fault('NO_SPACE', 'The disk is full, so no recording could be begun. Free space in the data directory.');
+  throw new Fault('NO_SPACE', 'The disk is full, so nothing could be begun. Free space in the data directory.');
 }

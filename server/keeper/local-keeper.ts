@@ -1,7 +1,6 @@
 // The keeper itself: joins logs with their recordings and children with what they stand in, and ends all of it.
 import { mkdir } from 'node:fs/promises';
 import { endLabel, isCommandStart, startLabel } from '../../protocol/command-mark.ts';
-import type { Limit } from '../../protocol/exec.ts';
 import { Fault } from '../../protocol/fault.ts';
 import type { Capability } from '../../protocol/server.ts';
 import { asNoSpace, castDirectory, castPath, headerOf } from './cast-place.ts';
@@ -26,10 +25,12 @@ import { type PtyTerminal, startTerminal } from './pty.ts';
 import { type CastPlace, type Missing, Recorder } from './recorder.ts';
 import { type Recovery, recoverCasts } from './recovery.ts';
 import { RingBudget } from './ring-budget.ts';
-import { type Cgroup, type CgroupError, Cgroups, openCgroups } from './sandbox/cgroup.ts';
+import type { Cgroup } from './sandbox/cgroup.ts';
+import { Housing } from './sandbox/housing.ts';
 import { DEFAULT_LIMITS, type Limits, type Policy } from './sandbox/policy.ts';
 import { probe } from './sandbox/probe.ts';
 import { terminalCommand } from './sandbox/terminal-command.ts';
+import { type Killable, Tenants } from './tenants.ts';
 
 /** Recordings hold whatever agents printed: for the gateway's own user alone. */
 const CASTS_MODE = 0o700;
@@ -62,22 +63,10 @@ interface OpenLog {
   readonly recorder: Recorder;
 }
 
-interface Killable {
-  readonly ended: Promise<unknown>;
-  kill(limit?: Limit): Promise<void>;
-}
-
 const NEVER_BEGUN = { outcome: 'lost', exitCode: null, signal: null, durationMs: 0 } as const;
-
-/** What runs in one slot. */
-interface Tenant {
-  readonly children: Set<Killable>;
-  readonly watch: { close(): void };
-}
 
 export class LocalKeeper implements Keeper {
   #options: LocalKeeperOptions;
-  #policy: Policy;
   readonly #clock: Clock;
   readonly #logs = new Map<string, OpenLog>();
   readonly #children = new Set<Killable>();
@@ -85,9 +74,8 @@ export class LocalKeeper implements Keeper {
   readonly #rings: RingBudget | null;
   readonly #starting = new Set<Promise<unknown>>();
   readonly #disk: DiskWatch;
-  /** By the name of the slot; only those in which something runs. */
-  readonly #tenants = new Map<string, Tenant>();
-  #groups: Cgroups | CgroupError | null = null;
+  readonly #housing: Housing;
+  readonly #tenants = new Tenants((place) => this.#watch(place));
   /** In recordings that have ended. */
   #lostFrames = 0;
   #capabilities: Readonly<Record<string, Capability>> = {};
@@ -96,8 +84,13 @@ export class LocalKeeper implements Keeper {
   constructor(options: LocalKeeperOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
-    this.#policy = { limits: DEFAULT_LIMITS, ...options.policy };
     this.#rings = options.smallRings ? new RingBudget() : null;
+    this.#housing = new Housing({
+      dataDir: options.dataDir,
+      policy: { limits: DEFAULT_LIMITS, ...options.policy },
+      clock: this.#clock,
+      failed: (error, message) => this.#tell(error, message),
+    });
     this.#disk = new DiskWatch(options.dataDir, this.#options.disk ?? DEFAULT_DISK_LIMITS);
   }
 
@@ -108,13 +101,13 @@ export class LocalKeeper implements Keeper {
   }
 
   get sandboxed(): boolean {
-    return this.#policy.sandbox === 'bwrap';
+    return this.#housing.policy.sandbox === 'bwrap';
   }
 
   /** Ceilings of slots and sandboxes, by name. */
   get limits(): Readonly<Record<string, number>> {
     const { diskBytes, files, minFreeBytes } = this.#options.disk ?? DEFAULT_DISK_LIMITS;
-    return { ...this.#policy.limits, diskBytes, files, minFreeBytes };
+    return { ...this.#housing.policy.limits, diskBytes, files, minFreeBytes };
   }
 
   /** To be awaited before anything else. Ends the recordings that a crash left open, and finds out what the host can do. */
@@ -125,28 +118,26 @@ export class LocalKeeper implements Keeper {
     const failed = (err: unknown, file: string): void =>
       this.#tell(err, `the recording ${file} could not be recovered`);
     const recovered = await recoverCasts(directory, { isCommand: isCommandStart, failed });
-    this.#groups = openCgroups(dataDir);
+    this.#housing.open();
     await this.#probe();
     return recovered;
   }
 
   async #probe(): Promise<void> {
-    const how = { ...this.#uidBase(), ...(this.#groups === null ? {} : { groups: this.#groups }) };
-    this.#capabilities = await probe(this.#policy, this.#options.dataDir, how);
-  }
-
-  /** null where there can be none. */
-  get #cgroups(): Cgroups | null {
-    return this.#groups instanceof Cgroups ? this.#groups : null;
+    const { groups, policy } = this.#housing;
+    const how = { ...this.#uidBase(), ...(groups === null ? {} : { groups }) };
+    this.#capabilities = await probe(policy, this.#options.dataDir, how);
   }
 
   /** Other settings, for what is started from now on. The data directory stays the same. */
   async configure(options: Omit<LocalKeeperOptions, 'dataDir' | 'log' | 'clock'>): Promise<void> {
-    const former = this.#policy;
+    const former = this.#housing.policy;
     this.#options = { ...this.#options, ...options };
-    this.#policy = { limits: DEFAULT_LIMITS, ...options.policy };
+    const policy = { limits: DEFAULT_LIMITS, ...options.policy };
+    this.#housing.policy = policy;
     this.#disk.limits = this.#options.disk ?? DEFAULT_DISK_LIMITS;
-    if (JSON.stringify(former) === JSON.stringify(this.#policy)) return;
+    if (JSON.stringify(former) === JSON.stringify(policy)) return;
+    await this.#housing.discard();
     await this.#probe();
   }
 
@@ -161,6 +152,7 @@ export class LocalKeeper implements Keeper {
   }
 
   async emptyPlace(place: SlotPlace): Promise<void> {
+    await this.#housing.discard(place.slot);
     await emptyPlace(place);
     this.#disk.emptied(place);
   }
@@ -227,12 +219,8 @@ export class LocalKeeper implements Keeper {
   }
 
   async startProcess({ marker, ...spec }: ProcessSpec): Promise<KeptProcess> {
-    const policy = this.#policy;
-    const budget = this.#budgets.of(spec.place.slot);
     this.#mark(marker, (process, command) => startLabel(process, command));
-    const starting = this.#start(() =>
-      this.#grouped(spec.place, (group) => startProcess({ ...spec, policy, group, budget })),
-    );
+    const starting = this.#start(() => this.#startProcess(spec));
     const process = await starting.catch((error: unknown) => {
       this.#mark(marker, (name) => endLabel(name, NEVER_BEGUN));
       throw error;
@@ -253,7 +241,11 @@ export class LocalKeeper implements Keeper {
   }
 
   async startTerminal(spec: TerminalSpec): Promise<PtyTerminal> {
-    return await this.#start(() => this.#grouped(spec.place, (group) => this.#startTerminal(spec, group)));
+    return await this.#start(async () => {
+      await this.#admit(spec.place);
+      const group = await this.#housing.group(spec.place);
+      return await this.#housed(spec.place, group, () => this.#startTerminal(spec, group).catch(asNoSpace));
+    });
   }
 
   /** Kills everything, then seals every recording. */
@@ -262,48 +254,39 @@ export class LocalKeeper implements Keeper {
     return this.#closing;
   }
 
-  /** In a control group of its own, where there can be one, which goes when what was started has ended. */
-  async #grouped<T extends Killable>(place: SlotPlace, begin: (group: Cgroup | undefined) => Promise<T>): Promise<T> {
-    const { slot } = place;
-    this.#refuseUnrecorded(slot);
+  async #startProcess({ place, network, order }: ProcessSpec): Promise<KeptProcess> {
+    await this.#admit(place);
+    const budget = this.#budgets.of(place.slot);
+    const { sandbox, group } = await this.#housing.sandbox(place, network);
+    return await this.#housed(place, group, () => startProcess({ sandbox, order, budget }));
+  }
+
+  /** Throws NO_SPACE when nothing may be started in the slot. */
+  async #admit(place: SlotPlace): Promise<void> {
+    this.#refuseUnrecorded(place.slot);
     await this.#disk.left(place);
-    const group = await this.#cgroups?.group(slot, this.#policy.limits);
-    const remove = async (): Promise<void> => {
-      await group?.close().catch((error: unknown) => this.#tell(error, 'a control group could not be removed'));
-    };
+  }
+
+  /** What was started is watched, and its group goes when it has ended. */
+  async #housed<T extends Killable>(place: SlotPlace, group: Cgroup | undefined, begin: () => Promise<T>): Promise<T> {
     try {
-      const child = await begin(group);
-      this.#moveIn(place, child);
-      void child.ended.then(remove);
+      const child = await begin();
+      this.#tenants.moveIn(place, child);
+      void child.ended.then(() => this.#housing.leave(group));
       // It may have begun to fail meanwhile.
-      if (this.#isUnrecorded(slot)) void child.kill('disk');
+      if (this.#isUnrecorded(place.slot)) void child.kill('disk');
       return child;
     } catch (error) {
-      await remove();
+      await this.#housing.leave(group);
       throw error;
     }
   }
 
-  /** What runs in a slot is watched, and stopped when the slot takes too much of the disk. */
-  #moveIn(place: SlotPlace, child: Killable): void {
-    const { slot } = place;
-    const tenant = this.#tenants.get(slot) ?? this.#newTenant(place);
-    tenant.children.add(child);
-    void child.ended.then(() => {
-      tenant.children.delete(child);
-      if (tenant.children.size > 0 || this.#tenants.get(slot) !== tenant) return;
-      this.#tenants.delete(slot);
-      tenant.watch.close();
-    });
-  }
-
-  #newTenant(place: SlotPlace): Tenant {
+  /** What runs in a slot is stopped when that takes too much of the disk. */
+  #watch(place: SlotPlace): { close(): void } {
     const log = [...this.#logs.values()].find(({ spec }) => spec.slot === place.slot)?.log ?? null;
     const cast = log === null ? null : castPath(this.#options.dataDir, log.cast);
-    const watch = this.#disk.watch(place, cast, (why) => this.#stop(place.slot, log, why));
-    const tenant = { children: new Set<Killable>(), watch };
-    this.#tenants.set(place.slot, tenant);
-    return tenant;
+    return this.#disk.watch(place, cast, (why) => this.#stop(place.slot, log, why));
   }
 
   /** Stops what runs in a slot, for the sake of the disk. Gives the number of the marker that says why. */
@@ -311,7 +294,7 @@ export class LocalKeeper implements Keeper {
     const isOpen = log?.closed === false;
     if (isOpen) log.append('m', `stopped: ${why}`);
     const marker = isOpen ? log.lastSeq : null;
-    for (const child of this.#tenants.get(slot)?.children ?? []) void child.kill('disk');
+    this.#tenants.stop(slot);
     return marker;
   }
 
@@ -337,7 +320,7 @@ export class LocalKeeper implements Keeper {
   async #startTerminal(spec: TerminalSpec, group: Cgroup | undefined): Promise<PtyTerminal> {
     const { place, network, argv, env, cast, cols, rows } = spec;
     const { recordInput = false } = this.#options;
-    const policy = this.#policy;
+    const { policy } = this.#housing;
     const open = this.#logs.get(cast);
     if (open === undefined) throw new Error(`there is no open log ${cast}`);
     const command = terminalCommand({ policy, place, network, argv, env, group });
@@ -373,11 +356,12 @@ export class LocalKeeper implements Keeper {
   }
 
   async #close(): Promise<void> {
+    await this.#housing.stop();
     await Promise.allSettled(this.#starting);
     await Promise.all([...this.#children].map((child) => child.kill()));
     this.#disk.close();
     await Promise.all([...this.#logs.keys()].map((cast) => this.closeLog(cast)));
-    await this.#cgroups?.close().catch((error: unknown) => this.#tell(error, 'control groups could not be removed'));
+    await this.#housing.close();
   }
 
   #uidBase(): Pick<LocalKeeperOptions, 'uidBase'> {

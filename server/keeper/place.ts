@@ -14,9 +14,6 @@ export const UID_BASE = 210_000;
 /** A listing of it isn't anybody's business, but a slot's user must get through. */
 const PASS_THROUGH = 0o711;
 
-/** How the names of directories begin that hold what a sandbox is started with, until it has started. */
-export const LAUNCH = 'launch-';
-
 export interface PlaceOptions {
   readonly dataDir: string;
   readonly slot: string;
@@ -49,9 +46,8 @@ export async function emptyPlace(place: SlotPlace): Promise<void> {
   const { workspace, tmp, drafts, identity } = place;
   await Promise.all([renew(workspace, identity), renew(tmp, identity), renew(drafts, null)]);
   const home = dirname(place.workspace);
-  // Also what was put aside, or about to be started, when somebody was killed.
-  const isOld = (name: string): boolean => name.includes('.old-') || name.startsWith(LAUNCH);
-  const old = (await readdir(home)).filter(isOld).map((name) => join(home, name));
+  // Also what a gateway that was killed had put aside.
+  const old = (await readdir(home)).filter((name) => name.includes('.old-')).map((name) => join(home, name));
   const scripts = (await readdir(place.spool)).map((name) => join(place.spool, name));
   await Promise.all([...old, ...scripts].map(removeTree));
 }

@@ -15,7 +15,7 @@ import type {
 } from './keeper.ts';
 import { type OutputBudget, OutputKeeper } from './output.ts';
 import type { Strikes } from './sandbox/cgroup.ts';
-import { type Sandbox, type SandboxEnd, type SandboxSpec, startSandbox } from './sandbox/launch.ts';
+import type { Sandbox, SandboxEnd } from './sandbox/launch.ts';
 
 /** The runner answers a stop within a few ms; a starved or dead one is not waited for. */
 const STOP_GRACE_MS = 300;
@@ -36,16 +36,15 @@ export function refuseUnread(bytes: number): void {
 const START_MS = 20_000;
 
 interface ProcessParts {
+  /** Waits for its order, or will. */
+  readonly sandbox: Sandbox;
   readonly order: ProcessOrder;
   /** For the output that the slot's running commands keep. */
   readonly budget?: OutputBudget;
 }
 
 /** Starts a command in its own sandbox. Rejects with SANDBOX_UNAVAILABLE when it could not be started; then nothing ran. */
-export async function startProcess(spec: SandboxSpec & ProcessParts): Promise<KeptProcess> {
-  // Apart: an ended command is remembered with its sandbox, and the order may carry a large input.
-  const { order, budget, ...place } = spec;
-  const sandbox = startSandbox(place);
+export async function startProcess({ sandbox, order, budget }: ProcessParts): Promise<KeptProcess> {
   const process = new SandboxedProcess(sandbox, order, budget);
   const tooLong = setTimeout(() => sandbox.destroy(), START_MS);
   try {

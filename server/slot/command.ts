@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { ProcessInfo } from '../../protocol/exec.ts';
 import { Fault } from '../../protocol/fault.ts';
 import type { KeptProcess, Notes, ProcessMarker, ProcessOrder } from '../keeper/keeper.ts';
+import { type Gone, GoneProcess, gone, goneOf } from './gone-process.ts';
 import type { Keyed } from './key-table.ts';
 
 /** Ended commands that exec.wait and exec.list still know. */
@@ -24,17 +25,21 @@ const note = z.object({
   keyed: z.object({ key: z.string(), print: z.string() }).nullable(),
   /** Its end was sent to the owner of the lease. */
   told: z.boolean(),
+  /** Of one whose keeper has died. */
+  gone: gone.nullable(),
 });
 
 /** What the next gateway has to know of it. */
 type CommandNote = z.infer<typeof note>;
 
 /** `shown` is the command line, for people. */
-export interface Command extends Readonly<Omit<CommandNote, 'told'>> {
+export interface Command extends Readonly<Omit<CommandNote, 'told' | 'gone'>> {
   readonly id: string;
   readonly process: KeptProcess;
   /** Set by noteTold. */
   told: boolean;
+  /** Set by inherit. */
+  gone: Gone | null;
 }
 
 export interface CommandStart extends Pick<CommandNote, 'network' | 'notified' | 'stream' | 'encoding'> {
@@ -99,17 +104,24 @@ export class CommandTable {
 
   /** Goes on with what a gateway before this one has started. */
   adopt(processes: ReadonlyMap<string, KeptProcess>, notes: Notes): void {
-    for (const [id, process] of processes) {
-      const about = note.safeParse(parsed(notes.get(id)));
+    for (const [id, text] of notes) {
+      if (!/^p\d+$/.test(id)) continue;
+      const about = note.safeParse(parsed(text));
       if (!about.success) continue;
+      const { gone } = about.data;
+      const process = processes.get(id) ?? (gone && new GoneProcess(gone));
       this.#last = Math.max(this.#last, Number(id.slice(1)));
-      this.#add({ id, process, ...about.data });
+      if (process !== null) this.#add({ id, process, ...about.data });
     }
   }
 
-  /** Keeps the commands of another table, which have all ended: the keeper that ran them has died. */
+  /** Keeps the commands of another table, which have all ended: the keeper that ran them has died. None of them is ever begun again. */
   inherit(former: CommandTable): void {
-    for (const command of former.all()) this.#commands.set(command.id, command);
+    for (const command of former.all()) {
+      command.gone = goneOf(command.process);
+      this.#commands.set(command.id, command);
+      this.#note(command);
+    }
     this.#last = former.#last;
   }
 
@@ -179,7 +191,7 @@ export class CommandTable {
   async #start({ order, ...about }: CommandStart): Promise<Command> {
     const id = `p${++this.#last}`;
     const shown = shownCommand(order);
-    const command = { id, shown, told: false, ...about };
+    const command = { id, shown, told: false, gone: null, ...about };
     this.#note(command);
     const marker = { process: id, command: shown };
     const process = await this.#options.start(order, { network: about.network, marker }).catch((error: unknown) => {
@@ -199,8 +211,9 @@ export class CommandTable {
     return command;
   }
 
-  #note({ id, shown, network, notified, stream, encoding, keyed, told }: CommandNote & { readonly id: string }): void {
-    const about: CommandNote = { shown, network, notified, stream, encoding, keyed, told };
+  #note(command: CommandNote & { readonly id: string }): void {
+    const { id, shown, network, notified, stream, encoding, keyed, told, gone } = command;
+    const about: CommandNote = { shown, network, notified, stream, encoding, keyed, told, gone };
     this.#options.note(id, JSON.stringify(about));
   }
 

@@ -121,6 +121,31 @@ test('a run that was going when the gateway died, and was lost with the keeper, 
   expect((await again.file.read({ path: 'count' })).data).toBe('once\n');
 }, 60_000);
 
+test('what was lost with its keeper is not done again under the next gateway either', async () => {
+  program = await startProgram();
+  const first = await program.client();
+  const slot = await first.acquire();
+  const { resume, cast } = slot;
+  const ended = { command: 'echo ended >>count; exit 7', key: 'one that has ended' };
+  const lost = { command: 'echo lost >>count; sleep 60', key: 'one that is lost' };
+  expect((await slot.exec.run(ended)).exitCode).toBe(7);
+  const run = { command: 'echo run >>count; sleep 60', key: 'a run' };
+  const waiting = [slot.exec.run(lost), slot.terminal.run(run)];
+  const count = async (): Promise<string[]> => (await slot.file.read({ path: 'count' })).data.trim().split('\n').sort();
+  await until('both run', async () => (await count()).length === 3);
+  signalTo(program.keeper, 'SIGKILL');
+  for (const result of waiting) expect(await result).toMatchObject({ outcome: 'lost', exitCode: null });
+  await until('the lease goes on', async () => (await slot.info()).cast !== cast);
+  await first.close();
+  await program.end('SIGKILL');
+  await program.serve();
+  const again = await (await program.client()).acquire({ resume });
+  expect(await again.exec.run(ended)).toMatchObject({ outcome: 'exited', exitCode: 7 });
+  expect(await again.exec.run(lost)).toMatchObject({ outcome: 'lost', exitCode: null });
+  expect(await again.terminal.run(run)).toMatchObject({ outcome: 'lost', exitCode: null });
+  expect((await again.file.read({ path: 'count' })).data.trim().split('\n').sort()).toEqual(['ended', 'lost', 'run']);
+}, 60_000);
+
 test('a keeper that is killed as it starts sandboxes leaves nothing behind', async () => {
   program = await startProgram();
   const slot = await (await program.client()).acquire();

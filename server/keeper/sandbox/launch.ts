@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { Fault } from '../../../protocol/fault.ts';
 import type { Network } from '../../../protocol/slot.ts';
+import { statOf } from '../foreground.ts';
 import type { ProcessOrder, SlotPlace, StreamName } from '../keeper.ts';
 import { ETC_FILES, effectiveNetwork, FDS, MASKED, sandboxArgs } from './args.ts';
 import { type Cgroup, NO_STRIKES, type Strikes } from './cgroup.ts';
@@ -84,6 +85,8 @@ export function refuseRoot(place: SlotPlace): void {
 export class Sandbox {
   /** Resolves when the runner waits for its order; rejects with SANDBOX_UNAVAILABLE when the sandbox did not come up, so nothing ran. */
   readonly ready: Promise<void>;
+  /** Resolves when it is in its group too; rejects when it could not be put there. */
+  readonly joined: Promise<void>;
   /** Resolves when the payload has been started; rejects like `ready`. */
   readonly running: Promise<void>;
   /** Resolves when everything is dead and both streams were read to their end. */
@@ -118,8 +121,8 @@ export class Sandbox {
     const failure = this.#watch();
     this.ready = Promise.race([new Promise<void>((resolve) => (this.#markReady = resolve)), failure]);
     this.running = Promise.race([new Promise<void>((resolve) => (this.#markRunning = resolve)), failure]);
-    this.ready.catch(() => {});
-    this.running.catch(() => {});
+    this.joined = spec.group === undefined ? this.ready : this.#join(spec.group);
+    for (const awaited of [this.ready, this.running, this.joined]) awaited.catch(() => {});
     this.closed = new Promise((resolve) => child.once('close', () => resolve(this.#end())));
     this.#control.write(runnerFrame(RUNNER));
   }
@@ -127,6 +130,12 @@ export class Sandbox {
   /** How often a limit struck in it; to be asked before its group is closed. */
   strikes(): Strikes {
     return this.#spec.group?.strikes() ?? NO_STRIKES;
+  }
+
+  /** Its first process lives, as far as the kernel has told. */
+  get alive(): boolean {
+    const pid = this.#exited ? null : this.#firstPid();
+    return pid !== null && statOf(pid)?.alive === true;
   }
 
   /** Gives the one order. It need not wait for `ready`. */
@@ -143,7 +152,7 @@ export class Sandbox {
     const frame = runnerFrame(orderText({ kill, cwd, env, run: order.run, stdin: piped ? 'pipe' : 'null' }));
     if (this.#spec.group === undefined) this.#control.write(frame);
     else
-      void this.#join(this.#spec.group).then(
+      void this.joined.then(
         () => this.#control.write(frame),
         (error) => this.#refuse(error),
       );

@@ -9,7 +9,7 @@ import type { KeptProcess, SlotPlace } from '../keeper.ts';
 import { preparePlace, removeTree } from '../place.ts';
 import { startProcess } from '../process.ts';
 import { CgroupError, Cgroups, openCgroups } from './cgroup.ts';
-import { launchPath, type SandboxSpec } from './launch.ts';
+import { launchPath, type SandboxSpec, startSandbox } from './launch.ts';
 import type { Policy } from './policy.ts';
 
 const run = promisify(execFile);
@@ -82,7 +82,7 @@ async function begin(spec: Try, command: string): Promise<KeptProcess> {
     idleTimeoutMs: 0,
     maxOutputBytes: 16_384,
   } as const;
-  return await startProcess({ ...spec, order });
+  return await startProcess({ sandbox: startSandbox(spec), order });
 }
 
 /** Those of the gateway, or some of its own, so that a gateway which runs is left alone. */

@@ -1,11 +1,10 @@
 // The sandbox of a slot's terminal as a command line for node-pty, which hands no descriptors on: sh opens them as the gateway, before it drops to the slot's user.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { LAUNCH } from '../place.ts';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { FDS } from './args.ts';
 import { bareEnv, barePath, launchPath, RUNNER_ENV, refuseRoot, type SandboxSpec, sandboxData } from './launch.ts';
 import { hardLimits, innerLimit, outerLimit } from './limit.ts';
-import { launchEnv } from './orphan.ts';
+import { launchDirectory, launchEnv } from './orphan.ts';
 import { BASE_ENV, SHOWN } from './policy.ts';
 import { explain, hiddenPaths, type Reason } from './reason.ts';
 import { BARE_INIT, heldEnv, TERMINAL_INIT } from './runner.ts';
@@ -47,12 +46,17 @@ const OPEN_FILES = `exec ${FDS.args}<"$1" ${FDS.seccomp}<"$2" ${FDS.status}>"$3"
 
 function sandboxed(spec: TerminalCommandSpec): TerminalCommand {
   const { policy, place, argv } = spec;
-  const dir = mkdtempSync(join(dirname(place.workspace), LAUNCH));
+  const dir = launchDirectory();
   const files = {
     ...sandboxData({ ...spec, terminal: true, env: { ...RUNNER_ENV, ...heldEnv({ ...BASE_ENV, ...spec.env }) } }),
     status: Buffer.alloc(0),
   };
-  for (const [name, bytes] of Object.entries(files)) writeFileSync(join(dir, name), bytes, { mode: 0o600 });
+  try {
+    for (const [name, bytes] of Object.entries(files)) writeFileSync(join(dir, name), bytes, { mode: 0o600 });
+  } catch (error) {
+    rmSync(dir, { recursive: true, force: true });
+    throw error;
+  }
   const names = ['args', 'seccomp', 'status', 'passwd', 'group', 'hosts'].map((name) => join(dir, name));
   const hard = hardLimits();
   let last: SandboxStatus = { childPid: null, exitCode: null };

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { KeptProcess, ProcessEnd, ProcessOrder, SlotPlace } from '../../../server/keeper/keeper.ts';
 import { preparePlace } from '../../../server/keeper/place.ts';
 import { startProcess } from '../../../server/keeper/process.ts';
+import { startSandbox } from '../../../server/keeper/sandbox/launch.ts';
 import { DEFAULT_POLICY, type Policy } from '../../../server/keeper/sandbox/policy.ts';
 
 export interface Home {
@@ -44,9 +45,13 @@ export function order(run: string | readonly string[], more: Partial<ProcessOrde
   };
 }
 
-export function begin(place: SlotPlace, run: string | readonly string[], asked: Asked = {}): Promise<KeptProcess> {
+export async function begin(
+  place: SlotPlace,
+  run: string | readonly string[],
+  asked: Asked = {},
+): Promise<KeptProcess> {
   const { policy = DEFAULT_POLICY, ...more } = asked;
-  return startProcess({ policy, place, network: 'none', order: order(run, more) });
+  return await startProcess({ sandbox: startSandbox({ policy, place, network: 'none' }), order: order(run, more) });
 }
 
 /** To the end, with its output as text. */

@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startProcess } from '../../../../server/keeper/process.ts';
 import { Cgroups, openCgroups } from '../../../../server/keeper/sandbox/cgroup.ts';
+import { startSandbox } from '../../../../server/keeper/sandbox/launch.ts';
 import { DEFAULT_LIMITS, DEFAULT_POLICY, type Limits } from '../../../../server/keeper/sandbox/policy.ts';
 import { type Home, makeHome, order } from '../place-fixture.ts';
 
@@ -26,7 +27,8 @@ describe.skipIf(!(opened instanceof Cgroups))(
       const all = { ...DEFAULT_LIMITS, ...limits };
       const group = await groups.group(slot, all);
       const policy = { ...DEFAULT_POLICY, limits: all };
-      const child = await startProcess({ policy, place: home.place, network: 'none', order: order(command), group });
+      const sandbox = startSandbox({ policy, place: home.place, network: 'none', group });
+      const child = await startProcess({ sandbox, order: order(command) });
       const end = await child.ended;
       await group.close();
       const stdout = child.output('stdout').head.toString();

@@ -1,0 +1,139 @@
+// Sandboxes that stand ready for the next commands of a slot, so that these don't wait for their walls. Each is for one slot and for one command, and
+// no different from one that is started when it is needed. They come after a slot's first command, off its path, and go when it runs none for a while.
+import type { Network } from '../../../protocol/slot.ts';
+import type { Clock, Timer } from '../clock.ts';
+import type { SlotPlace } from '../keeper.ts';
+import type { Cgroup } from './cgroup.ts';
+import type { Sandbox } from './launch.ts';
+
+/** A reply goes out first: to start a process takes this one some milliseconds. */
+const REFILL_MS = 3;
+/** A slot that runs no command for so long gives up what stands ready. */
+const IDLE_MS = 15_000;
+/** As many stand ready as commands began within this time. */
+const WINDOW_MS = 1_000;
+/** For a slot, and for all slots together: each takes about 1.5 MB. */
+const MOST = 4;
+const MOST_ALTOGETHER = 64;
+
+/** A sandbox that waits for its order, in its group. */
+export interface WarmSandbox {
+  readonly sandbox: Sandbox;
+  readonly group: Cgroup | undefined;
+}
+
+export interface WarmPoolOptions {
+  /** Rejects when there can be none now. */
+  readonly start: (place: SlotPlace, network: Network) => Promise<WarmSandbox>;
+  readonly clock: Clock;
+}
+
+/** Of one slot and one network. */
+interface Shelf {
+  readonly place: SlotPlace;
+  readonly network: Network;
+  readonly ready: Set<WarmSandbox>;
+  /** When its last commands began. */
+  begun: number[];
+  starting: Promise<void> | null;
+  refill: Timer | null;
+  idle: Timer | null;
+}
+
+export class WarmPool {
+  readonly #options: WarmPoolOptions;
+  readonly #shelves = new Map<string, Shelf>();
+  #closed = false;
+
+  constructor(options: WarmPoolOptions) {
+    this.#options = options;
+  }
+
+  /** One for a command that begins now; null when none stands ready. */
+  take(place: SlotPlace, network: Network): WarmSandbox | null {
+    if (this.#closed) return null;
+    const shelf = this.#shelf(place, network);
+    const warm = [...shelf.ready].find(({ sandbox }) => sandbox.alive) ?? null;
+    if (warm !== null) shelf.ready.delete(warm);
+    const now = this.#options.clock.now();
+    shelf.begun = [...shelf.begun.filter((at) => at > now - WINDOW_MS), now].slice(-MOST);
+    shelf.refill ??= this.#options.clock.after(REFILL_MS, () => this.#refill(shelf));
+    shelf.idle?.cancel();
+    shelf.idle = this.#options.clock.after(IDLE_MS, () => void this.#drop(shelf));
+    return warm;
+  }
+
+  /** Resolves when nothing stands ready in the slot, or in any. */
+  async discard(slot?: string): Promise<void> {
+    const shelves = [...this.#shelves.values()].filter(({ place }) => slot === undefined || place.slot === slot);
+    await Promise.all(shelves.map((shelf) => this.#drop(shelf)));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.discard();
+  }
+
+  #shelf(place: SlotPlace, network: Network): Shelf {
+    const name = `${place.slot} ${network}`;
+    const known = this.#shelves.get(name);
+    if (known !== undefined) return known;
+    const shelf = {
+      place,
+      network,
+      ready: new Set<WarmSandbox>(),
+      begun: [],
+      starting: null,
+      refill: null,
+      idle: null,
+    };
+    this.#shelves.set(name, shelf);
+    return shelf;
+  }
+
+  #refill(shelf: Shelf): void {
+    shelf.refill = null;
+    const altogether = [...this.#shelves.values()].reduce((sum, { ready }) => sum + ready.size, 0);
+    if (!this.#isKept(shelf) || shelf.starting !== null) return;
+    if (shelf.ready.size >= shelf.begun.length || altogether >= MOST_ALTOGETHER) return;
+    // One after the other, so that a command which comes meanwhile has its turn.
+    shelf.starting = this.#add(shelf).finally(() => {
+      shelf.starting = null;
+      this.#refill(shelf);
+    });
+  }
+
+  async #add(shelf: Shelf): Promise<void> {
+    const warm = await this.#options.start(shelf.place, shelf.network).catch(() => null);
+    if (warm === null) {
+      // The next command starts its own, and is told what is wrong.
+      shelf.begun = [];
+      return;
+    }
+    if (!this.#isKept(shelf)) return await ended(warm);
+    shelf.ready.add(warm);
+    void warm.sandbox.closed.then(() => {
+      // It died while it waited.
+      if (shelf.ready.delete(warm)) void ended(warm);
+    });
+  }
+
+  #isKept(shelf: Shelf): boolean {
+    return this.#shelves.get(`${shelf.place.slot} ${shelf.network}`) === shelf;
+  }
+
+  async #drop(shelf: Shelf): Promise<void> {
+    if (this.#isKept(shelf)) this.#shelves.delete(`${shelf.place.slot} ${shelf.network}`);
+    shelf.refill?.cancel();
+    shelf.idle?.cancel();
+    const all = [...shelf.ready];
+    shelf.ready.clear();
+    await Promise.all([shelf.starting, ...all.map(ended)]);
+  }
+}
+
+async function ended({ sandbox, group }: WarmSandbox): Promise<void> {
+  sandbox.destroy();
+  await sandbox.closed;
+  await group?.close().catch(() => undefined);
+}
