@@ -5,20 +5,28 @@ import { ClaimError } from './claim.ts';
 import { type Config, ConfigError, readConfig } from './config.ts';
 import { type Waiting, waitingLine } from './drain.ts';
 import { Gateway } from './gateway.ts';
-import { KeeperError } from './keeper/link/reach.ts';
+import { checkKeeper, KeeperError } from './keeper/link/reach.ts';
 import { closeInheritedDescriptors } from './keeper/sandbox/descriptor.ts';
 import { replaceGateway } from './replace.ts';
 import { Systemd } from './systemd.ts';
 
-/** Runs until SIGTERM or SIGINT; resolves with the exit code. */
+/** Runs until SIGTERM, SIGINT or SIGHUP; resolves with the exit code. */
 export async function serve(argv: readonly string[]): Promise<number> {
   closeInheritedDescriptors();
   let gateway: Gateway | null = null;
-  const stopped = firstSignal(() => gateway?.abandon());
-  let config: Config;
+  let config: Config | null = null;
+  const leavesOn = (signal: NodeJS.Signals): boolean => signal === 'SIGHUP' || config?.keep === true;
+  const stopped = firstSignal((first) => {
+    if (!leavesOn(first)) gateway?.abandon();
+    return first === 'SIGHUP' ? UPGRADE : 1;
+  });
   try {
     config = readConfig({ argv, env: process.env, isRoot: process.getuid?.() === 0 });
-    if (config.replace) await replaceGateway(config.dataDir);
+    if (config.replace) {
+      // Before the other one goes: nobody would serve then.
+      await checkKeeper(config.dataDir);
+      await replaceGateway(config.dataDir);
+    }
     const logger = pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: true }));
     // A defect in one call must not end every lease; it stands in the log.
     process.on('unhandledRejection', (err) => logger.error({ err }, 'unhandled rejection'));
@@ -34,7 +42,7 @@ export async function serve(argv: readonly string[]): Promise<number> {
   }
   const signal = await stopped;
   systemd.stopping(config.drainMs + STOP_MS);
-  const leaves = signal === 'SIGHUP' || config.keep;
+  const leaves = leavesOn(signal);
   const again = signal === 'SIGINT' ? 'press Ctrl-C again' : `send ${signal} again`;
   const waits = (waiting: Waiting): void => {
     const line = waitingLine(waiting, config.drainMs, again);
@@ -65,17 +73,14 @@ const UPGRADE = 75;
 /** Goodbyes, killing what runs and emptying the slots; the files of many large workspaces take their time. */
 const STOP_MS = 60_000;
 
-/** A second signal ends the process at once, and `abandon` everything else. */
-function firstSignal(abandon: () => void): Promise<NodeJS.Signals> {
+/** A second signal ends the process at once, with the exit code that `hurry` makes of the first one. */
+function firstSignal(hurry: (first: NodeJS.Signals) => number): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
-    let firstMs: number | null = null;
+    let first: { readonly signal: NodeJS.Signals; readonly atMs: number } | null = null;
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
       process.on(signal, () => {
-        if (firstMs !== null && performance.now() - firstMs > ECHO_MS) {
-          abandon();
-          process.exit(1);
-        }
-        firstMs ??= performance.now();
+        if (first !== null && performance.now() - first.atMs > ECHO_MS) process.exit(hurry(first.signal));
+        first ??= { signal, atMs: performance.now() };
         resolve(signal);
       });
     }

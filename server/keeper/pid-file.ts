@@ -1,5 +1,5 @@
 // A file that names the process which holds something: one at a time, and a process that is dead holds nothing.
-import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 
 /** Takes the file for this process; null when another living one has it. `close` gives it back. */
 export function takePidFile(file: string): { close(): void } | null {
@@ -33,10 +33,24 @@ function take(file: string, draft: string): boolean {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
+    const stale = contentOf(file);
     if (holderOf(file) !== null) return false;
-    rmSync(file, { force: true });
+    putAside(file, stale, `${draft}.old`);
   }
   return false;
+}
+
+/** Another one may have put it aside too, and have taken the file since: that one's is put back. */
+function putAside(file: string, stale: string | null, aside: string): void {
+  try {
+    renameSync(file, aside);
+    if (contentOf(aside) !== stale) linkSync(aside, file);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT' && code !== 'EEXIST') throw error;
+  } finally {
+    rmSync(aside, { force: true });
+  }
 }
 
 function contentOf(file: string): string | null {

@@ -3,9 +3,10 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
+import WebSocket from 'ws';
 import { encodeMessage, LINK_VERSION } from '../../server/keeper/link/wire.ts';
 import { until } from '../support/gateway.ts';
-import { isAlive, makeProgram, type Program, signalTo, startProgram } from '../support/program.ts';
+import { isAlive, makeProgram, type Program, signalTo, startProgram, TOKEN } from '../support/program.ts';
 import { gapsIn, numbered, numbersIn } from './printer.ts';
 
 let program: Program;
@@ -61,6 +62,75 @@ test('SIGHUP just after the keeper has died: the lease goes on with the new one'
   await program.serve();
   expect(await slot.exec.run({ command: 'exit 3' })).toMatchObject({ outcome: 'exited', exitCode: 3 });
   expect(losses).toEqual([]);
+}, 60_000);
+
+test('who sends SIGHUP again, since one client is slow to go, ends the gateway and not the slots', async () => {
+  program = await startProgram();
+  const { slot, check } = await busySlot();
+  const { keeper } = program;
+  const deaf = new WebSocket(`${program.url.replace('http', 'ws')}/live/${slot.name}`, ['v1.alis'], {
+    headers: { authorization: `Bearer ${TOKEN}` },
+  });
+  await new Promise((resolve) => deaf.once('open', resolve));
+  deaf.pause();
+  program.gateway.kill('SIGHUP');
+  await until('it goes', () =>
+    fetch(`${program.url}/healthz`).then(
+      () => false,
+      () => true,
+    ),
+  );
+  // Longer than a signal that comes twice by itself.
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  program.gateway.kill('SIGHUP');
+  expect(await program.gateway.ended).toBe(75);
+  deaf.terminate();
+  expect(isAlive(keeper)).toBe(true);
+  await program.serve();
+  await check();
+}, 60_000);
+
+test('keyed commands that are sent without a pause are done once each, whoever takes the place', async () => {
+  program = await startProgram();
+  const slot = await (await program.client()).acquire();
+  let isOn = true;
+  let count = 0;
+  const workers = ['a', 'b', 'c'].map(async (name) => {
+    for (let n = 1; isOn; n++) {
+      const call = { command: `echo ${name}-${n} >>done`, key: `${name}-${n}`, timeoutMs: 60_000 };
+      expect(await slot.exec.run(call)).toMatchObject({ outcome: 'exited', exitCode: 0 });
+      count++;
+    }
+  });
+  for (let round = 0; round < 3; round++) {
+    const reached = count + 10;
+    await until('it goes on', () => count > reached);
+    await program.serve('--replace');
+  }
+  isOn = false;
+  await Promise.all(workers);
+  const lines = (await slot.file.readText('done')).trim().split('\n');
+  expect([new Set(lines).size, lines.length]).toEqual([count, count]);
+}, 120_000);
+
+test('--replace leaves the gateway alone when the keeper is none for the next one', async () => {
+  program = await makeProgram();
+  server = createServer((socket) => {
+    socket.on('error', () => {});
+    const greeting = { link: LINK_VERSION + 1, version: '99.1.2', pid: process.pid };
+    for (const part of encodeMessage({ name: 'greeting', params: greeting })) socket.write(part);
+  });
+  await new Promise<void>((resolve) => server?.listen(join(program.dataDir, 'keeper.sock'), resolve));
+  // The gateway that runs: this process, which must not get the signal.
+  const stat = readFileSync('/proc/self/stat', 'utf8');
+  const started = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+  writeFileSync(join(program.dataDir, 'gateway.pid'), `${process.pid} ${started}\n`);
+  let signals = 0;
+  const count = (): void => void signals++;
+  process.on('SIGHUP', count);
+  await expect(program.serve('--replace')).rejects.toThrow(/99\.1\.2/);
+  process.off('SIGHUP', count);
+  expect(signals).toBe(0);
 }, 60_000);
 
 test('--keep: SIGTERM leaves the slots alive', async () => {

@@ -9,7 +9,7 @@ import { type Client, connect } from '../../client/index.ts';
 import { until } from './gateway.ts';
 
 const main = new URL('../../dist/cli/main.js', import.meta.url).pathname;
-const TOKEN = 'a-credential-that-only-a-test-knows';
+export const TOKEN = 'a-credential-that-only-a-test-knows';
 
 /** With its start time a pid names one process for ever. */
 export interface Running {

@@ -7,7 +7,6 @@ import type { DiskLimits } from '../disk-watch.ts';
 import type {
   LogSpec,
   ProcessEnd,
-  ProcessOrder,
   ProcessSpec,
   RecordingState,
   SlotPlace,
@@ -103,8 +102,7 @@ export interface Calls {
   preparePlace: [{ readonly slot: string }, SlotPlace];
   emptyPlace: [{ readonly place: SlotPlace }, null];
   spaceLeft: [{ readonly place: SlotPlace; readonly wantedBytes: number }, number];
-  /** The answer is the time of the log. */
-  openLog: [{ readonly spec: LogSpec; readonly place: SlotPlace; readonly notes: [string, string][] }, number];
+  openLog: [{ readonly spec: LogSpec; readonly place: SlotPlace; readonly notes: [string, string][] }, null];
   flushLog: [{ readonly cast: string }, null];
   closeLog: [{ readonly cast: string }, null];
   /** Frames after this one come from now on. Where some of them are only in the recording any more: where they stand in it, and none comes. */
@@ -157,6 +155,3 @@ export interface News {
   terminalEnded: { readonly terminal: number; readonly exitCode: number | null; readonly seq: number };
   said: { readonly message: string; readonly detail: string };
 }
-
-export type CallName = keyof Calls;
-export type { ProcessOrder };

@@ -1,10 +1,10 @@
 // One gateway at the keeper's end of the link: answers what it asks and tells what happens. It owns nothing but what the gateway listens to.
 import type { Socket } from 'node:net';
 import { Fault } from '../../../protocol/fault.ts';
-import type { KeptProcess, KeptTerminal } from '../keeper.ts';
+import type { KeptProcess, KeptTerminal, ProcessSpec, TerminalSpec } from '../keeper.ts';
 import type { LocalKeeper } from '../local-keeper.ts';
 import { Channel } from './channel.ts';
-import type { Attached, Calls, KeeperSettings, News, Words } from './contract.ts';
+import type { Attached, Calls, KeeperSettings, News, WireProcess, WireTerminal, Words } from './contract.ts';
 import { type KeptCast, type KeptCommand, wireTerminal } from './kept-cast.ts';
 import { LogPump } from './log-pump.ts';
 import { OutputPump } from './output-pump.ts';
@@ -13,6 +13,7 @@ import { bufferOf, LINK_VERSION } from './wire.ts';
 /** What the keeper keeps for whatever gateway comes. */
 export interface Host {
   readonly casts: ReadonlyMap<string, KeptCast>;
+  change<T>(work: () => Promise<T>): Promise<T>;
   /** Makes this session the one that counts. */
   attach(session: HostSession, settings: KeeperSettings): Promise<{ keeper: LocalKeeper; attached: Attached }>;
   say(said: News['said']): void;
@@ -70,47 +71,55 @@ export class HostSession {
       preparePlace: ({ slot }) => this.#attached.preparePlace(slot),
       emptyPlace: async ({ place }) => done(await this.#attached.emptyPlace(place)),
       spaceLeft: ({ place, wantedBytes }) => this.#attached.spaceLeft(place, wantedBytes),
-      openLog: async ({ spec, place, notes }) => {
-        const log = await this.#attached.openLog(spec);
-        this.#host.opened({ spec, place, log, notes: new Map(notes) });
-        this.#pump(spec.cast, 0);
-        return log.timeMs();
-      },
+      openLog: (asked) => this.#host.change(() => this.#openLog(asked)),
       flushLog: async ({ cast }) => done(await this.#attached.flushLog(cast)),
-      closeLog: async ({ cast }) => {
-        await this.#attached.closeLog(cast);
-        this.#host.forget(cast);
-        return null;
-      },
+      closeLog: ({ cast }) => this.#host.change(() => this.#closeLog(cast)),
       follow: (asked) => this.#follow(asked),
-      startProcess: async (spec) => {
-        const { order, marker } = spec;
-        if (marker === undefined) throw new Error('a command without a name');
-        const cast = this.#host.cast(marker.cast);
-        const input = order.input === null ? null : bufferOf(order.input);
-        const process = await this.#attached.startProcess({ ...spec, order: { ...order, input } });
-        const command = this.#host.started(cast, marker.process, process);
-        this.#awaitEnd(command, process);
-        return command.wire();
-      },
+      startProcess: (spec) => this.#host.change(() => this.#startProcess(spec)),
       outputOf: async ({ process }) => this.#host.command(process).output,
       totalsOf: ({ process }) => this.#host.command(process).totals(),
       writeProcess: async ({ process, data }) =>
         (await this.#host.command(process).process?.write(bufferOf(data))) ?? false,
       killProcess: async ({ process, limit }) => done(await this.#host.command(process).process?.kill(limit)),
-      startTerminal: async (spec) => {
-        const cast = this.#host.cast(spec.cast);
-        const kept = await this.#attached.startTerminal(spec);
-        const handle = this.#host.startedTerminal(cast, kept);
-        this.#awaitTerminal(cast, handle, kept);
-        return wireTerminal({ handle, kept, end: null });
-      },
+      startTerminal: (spec) => this.#host.change(() => this.#startTerminal(spec)),
       writeTerminal: async ({ terminal, data }) => done(await this.#host.terminal(terminal)?.write(data)),
       struckTerminal: async ({ terminal }) => (await this.#host.terminal(terminal)?.struck()) ?? null,
       killTerminal: async ({ terminal, limit }) => done(await this.#host.terminal(terminal)?.kill(limit)),
       ping: async () => this.#attached.recording(),
       close: async () => done(await this.#host.close()),
     };
+  }
+
+  async #openLog({ spec, place, notes }: Calls['openLog'][0]): Promise<null> {
+    const log = await this.#attached.openLog(spec);
+    this.#host.opened({ spec, place, log, notes: new Map(notes) });
+    this.#pump(spec.cast, 0);
+    return null;
+  }
+
+  async #closeLog(cast: string): Promise<null> {
+    await this.#attached.closeLog(cast);
+    this.#host.forget(cast);
+    return null;
+  }
+
+  async #startProcess(spec: ProcessSpec): Promise<WireProcess> {
+    const { order, marker } = spec;
+    if (marker === undefined) throw new Error('a command without a name');
+    const cast = this.#host.cast(marker.cast);
+    const input = order.input === null ? null : bufferOf(order.input);
+    const process = await this.#attached.startProcess({ ...spec, order: { ...order, input } });
+    const command = this.#host.started(cast, marker.process, process);
+    this.#awaitEnd(command, process);
+    return command.wire();
+  }
+
+  async #startTerminal(spec: TerminalSpec): Promise<WireTerminal> {
+    const cast = this.#host.cast(spec.cast);
+    const kept = await this.#attached.startTerminal(spec);
+    const handle = this.#host.startedTerminal(cast, kept);
+    this.#awaitTerminal(cast, handle, kept);
+    return wireTerminal({ handle, kept, end: null });
   }
 
   #words(): { readonly [W in keyof Words]: (params: Words[W]) => void } {

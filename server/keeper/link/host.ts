@@ -24,6 +24,8 @@ export interface HostOptions {
 
 export class KeeperHost implements Host {
   readonly casts = new Map<string, KeptCast>();
+  /** What a gateway has asked for that changes what there is, and is not done yet. */
+  readonly #changing = new Set<Promise<unknown>>();
   readonly #options: HostOptions;
   readonly #commands = new Map<number, { readonly cast: KeptCast; readonly command: KeptCommand }>();
   readonly #terminals = new Map<number, KeptTerminal>();
@@ -57,6 +59,8 @@ export class KeeperHost implements Host {
     const former = this.#session;
     this.#session = session;
     former?.destroy();
+    // What the former gateway had just asked for is known to this one.
+    while (this.#changing.size > 0) await Promise.allSettled(this.#changing);
     const keeper = await this.#open(settings);
     this.#aloneMs = settings.aloneMs;
     for (const said of this.#said.splice(0)) session.say(said);
@@ -64,6 +68,17 @@ export class KeeperHost implements Host {
     const leases = [...this.casts.values()].map((cast) => cast.wire());
     const capabilities = keeper.capabilities();
     return { keeper, attached: { sandboxed, limits, capabilities, recording: keeper.recording(), leases } };
+  }
+
+  /** Work after which there is something more, or less. */
+  async change<T>(work: () => Promise<T>): Promise<T> {
+    const done = work();
+    this.#changing.add(done);
+    try {
+      return await done;
+    } finally {
+      this.#changing.delete(done);
+    }
   }
 
   say(said: News['said']): void {

@@ -1,11 +1,12 @@
 // Reaches the keeper of a data directory: the one that lives there, or a new one. It ends none: what lives may hold everything that matters.
 import { spawn } from 'node:child_process';
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, renameSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { holderOf } from '../pid-file.ts';
+import { Channel } from './channel.ts';
 import type { Greeting } from './contract.ts';
 import { LINK_VERSION } from './wire.ts';
 
@@ -43,6 +44,17 @@ export const pidFile = 'keeper.pid';
 export async function reachKeeper(dataDir: string, version: string): Promise<Reached> {
   const found = await open(dataDir);
   return { socket: found ?? (await started(dataDir, version)), isNew: found === null };
+}
+
+/** Throws KeeperError when the keeper of the data directory is none to work with. Starts none, and takes it from nobody. */
+export async function checkKeeper(dataDir: string): Promise<void> {
+  const socket = await open(dataDir);
+  if (socket === null) return;
+  const greeted = new Promise<Greeting | null>((resolve) => {
+    const channel = new Channel(socket, { handlers: { greeting: resolve }, failed: () => resolve(null) });
+    void channel.closed.then(() => resolve(null));
+  });
+  await accepted(greeted, dataDir).finally(() => socket.destroy());
 }
 
 /** What the keeper says first, if it is one to work with; null stands for silence. Throws KeeperError. */
@@ -107,7 +119,10 @@ async function started(dataDir: string, version: string): Promise<Socket> {
       `the keeper of ${dataDir} (process ${living}) lives but does not listen. End it, and everything in its slots, by kill -9 ${living}.`,
     );
   }
-  const log = openSync(join(dataDir, 'keeper.log'), 'w', 0o600);
+  const said = join(dataDir, 'keeper.log');
+  // What one that has died said last.
+  if (existsSync(said)) renameSync(said, `${said}.1`);
+  const log = openSync(said, 'w', 0o600);
   const env = Object.fromEntries(
     ENVIRONMENT.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
   );

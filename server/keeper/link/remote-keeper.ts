@@ -72,7 +72,11 @@ export class RemoteKeeper implements Keeper {
   static async open(options: RemoteKeeperOptions): Promise<RemoteKeeper> {
     const keeper = new RemoteKeeper(options);
     try {
-      await keeper.#attach();
+      // One that was just ending is gone then.
+      await keeper.#attach().catch(async (error: unknown) => {
+        if (!(error instanceof Fault) || error.fault !== 'SHUTTING_DOWN') throw error;
+        await keeper.#attach();
+      });
     } catch (error) {
       clearInterval(keeper.#pings);
       throw error;
@@ -124,7 +128,8 @@ export class RemoteKeeper implements Keeper {
   }
 
   spaceTaken(place: SlotPlace, bytes: number, files: number): void {
-    this.#asked.tell('spaceTaken', { place, bytes, files });
+    // It was written, whatever became of the keeper since.
+    this.#link?.tell('spaceTaken', { place, bytes, files });
   }
 
   async openLog(spec: LogSpec, place: SlotPlace, notes: Notes = new Map()): Promise<MirrorLog> {
@@ -318,11 +323,20 @@ export class RemoteKeeper implements Keeper {
     const { cast } = log;
     for (let skip = false; !log.closed; ) {
       const after = log.lastSeq;
-      const place = await this.#asked.call('follow', { cast, after, skip });
+      const place = await this.#asked.call('follow', { cast, after, skip }).catch((error: unknown) => {
+        // It was closed meanwhile: nothing comes any more.
+        this.#logs.delete(cast);
+        log.close();
+        throw error;
+      });
       if (place === null) return;
-      for await (const frames of this.#options.readFrames(cast, place)) {
-        log.addRecorded(frames);
-        await rest();
+      try {
+        for await (const frames of this.#options.readFrames(cast, place)) {
+          log.addRecorded(frames);
+          await rest();
+        }
+      } catch (error) {
+        this.#tell(error, `the recording ${cast} could not be read`);
       }
       // What the recording does not have either is gone.
       skip = log.lastSeq === after;

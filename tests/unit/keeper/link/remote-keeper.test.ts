@@ -3,58 +3,25 @@ import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { framesBehind } from '../../../../server/cast/tail.ts';
-import { castDirectory } from '../../../../server/keeper/cast-place.ts';
 import type { KeptProcess } from '../../../../server/keeper/keeper.ts';
-import { RemoteKeeper } from '../../../../server/keeper/link/remote-keeper.ts';
 import { encodeMessage, LINK_VERSION } from '../../../../server/keeper/link/wire.ts';
-import { DEFAULT_POLICY } from '../../../../server/keeper/sandbox/policy.ts';
 import { endKept } from '../../../../server/slot/slot.ts';
 import { until } from '../../../support/gateway.ts';
-import { endKeeper, keeperOf } from '../../../support/keeper.ts';
-import { type Home, makeHome, order } from '../place-fixture.ts';
+import { keeperOf } from '../../../support/keeper.ts';
+import type { Home } from '../place-fixture.ts';
+import { type Link, lease, makeLink } from './link-fixture.ts';
 
+let link: Link;
 let home: Home;
-const said: string[] = [];
-const keepers: RemoteKeeper[] = [];
+const reach = () => link.reach();
 
 beforeEach(async () => {
-  home = await makeHome();
+  link = await makeLink();
+  home = link.home;
 });
 afterEach(async () => {
-  for (const keeper of keepers.splice(0)) keeper.leave();
-  await endKeeper(home.dataDir);
-  await home.remove();
+  await link.close();
 });
-
-async function reach(): Promise<RemoteKeeper> {
-  const { dataDir } = home;
-  const disk = { diskBytes: 0, files: 0, minFreeBytes: 0 };
-  const how = { policy: DEFAULT_POLICY, record: 'best-effort', recordInput: false, uidBase: 400_000 } as const;
-  const settings = { dataDir, disk, aloneMs: 60_000, ...how };
-  const keeper = await RemoteKeeper.open({
-    settings,
-    version: 'test',
-    log: { error: (_detail, message) => void said.push(message) },
-    readFrames: (cast, from) => framesBehind(castDirectory(dataDir), cast, from),
-  });
-  keepers.push(keeper);
-  return keeper;
-}
-
-/** A log for slot_0, in which commands run. */
-async function lease(keeper: RemoteKeeper, cast = 'cast_one') {
-  const place = await keeper.preparePlace('slot_0');
-  const log = await keeper.openLog({ cast, slot: 'slot_0', label: null, cols: 80, rows: 24 }, place);
-  let count = 0;
-  const start = async (command: string, more: Parameters<typeof order>[1] = {}): Promise<KeptProcess> => {
-    const marker = { cast, process: `p${++count}`, command };
-    return await keeper.startProcess({ place, network: 'none', order: order(command, more), marker });
-  };
-  const terminal = (command: string) =>
-    keeper.startTerminal({ place, network: 'none', cast, cols: 80, rows: 24, env: {}, argv: ['bash', '-c', command] });
-  return { place, log, start, terminal };
-}
 
 const textOf = (process: KeptProcess): string =>
   Buffer.concat([process.output('stdout').head, process.output('stdout').tail]).toString();
@@ -227,7 +194,7 @@ test('when the keeper dies everything in it is lost, nothing is invented, and an
   expect(log.closed).toBe(true);
   await until('another keeper', () => restarts === 1);
   expect(keeper.pid).not.toBe(pid);
-  expect(said).toContain('the keeper has died, and everything that ran with it');
+  expect(link.said).toContain('the keeper has died, and everything that ran with it');
   const next = await lease(keeper, 'cast_two');
   expect(await (await next.start('exit 5')).ended).toMatchObject({ exitCode: 5 });
 });
