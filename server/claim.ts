@@ -16,7 +16,7 @@ export function claimDataDir(dataDir: string): { close(): void } {
   refusePlanted(dataDir);
   const claim = takePidFile(pidFile(dataDir));
   if (claim === null) {
-    const text = `another gateway uses ${dataDir}. Stop it, choose another --data-dir, or take its place by --replace.`;
+    const text = `another gateway uses ${dataDir} (process ${gatewayOf(dataDir) ?? 'unknown'}). Stop it, choose another --data-dir, or take its place by --replace.`;
     throw new ClaimError(text);
   }
   return claim;

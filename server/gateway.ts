@@ -124,6 +124,15 @@ export class Gateway {
     }
   }
 
+  /** How many slots are leased. */
+  get leases(): number {
+    return this.#parts.pool.all().filter(({ lease }) => lease !== null).length;
+  }
+
+  get keeperPid(): number {
+    return this.#parts.keeper.pid;
+  }
+
   /** Where it listens, without a slash at the end. */
   get url(): string {
     const { address, family, port } = this.#parts.server.address() as AddressInfo;
@@ -189,8 +198,9 @@ export class Gateway {
     const closed = new Promise((resolve) => server.close(resolve));
     // Connections first: their clients are to come back, not to believe that their lease was ended.
     await endpoint.close();
-    // Leases that have just lost their keeper would be lost with this gateway.
+    // Leases that have just lost their keeper would be lost with this gateway; a keeper that somebody has stopped would not let them end.
     if (leaves) await keeper.settled(SETTLE_MS);
+    else tryKill(keeper.pid, 'SIGCONT');
     if (leaves) pool.leave();
     else await pool.close('the gateway is shutting down');
     server.closeAllConnections();
@@ -220,6 +230,7 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
     network,
     maxProcesses,
     takeoverGraceMs: Math.min(TAKEOVER_GRACE_MS, graceMs),
+    dropped: (slot) => log.error({ slot }, `its lease was ended: there are only ${config.slots} slots now (--slots)`),
     failed: (slot, error) => log.error({ slot: slot.name, err: error }, 'slot failed'),
   });
   const library = new Library({

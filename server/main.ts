@@ -37,12 +37,14 @@ export async function serve(argv: readonly string[]): Promise<number> {
   const systemd = new Systemd({ env: process.env, pid: process.pid });
   systemd.ready(`at ${gateway.url}/, ${config.slots} slots`);
   process.stdout.write(`slotcast is at ${gateway.url}/\n${wayIn(gateway)}`);
+  if (gateway.leases > 0) process.stdout.write(`leases from before that go on: ${gateway.leases}\n`);
   for (const { name, detail, remedy } of gateway.shortcomings()) {
     process.stderr.write(`slotcast: ${name}: ${detail}${remedy === undefined ? '' : ` (${remedy})`}\n`);
   }
   const signal = await stopped;
   systemd.stopping(config.drainMs + STOP_MS);
   const leaves = leavesOn(signal);
+  if (leaves && gateway.leases > 0) process.stderr.write(`slotcast: ${livingOn(gateway, config)}\n`);
   const again = signal === 'SIGINT' ? 'press Ctrl-C again' : `send ${signal} again`;
   const waits = (waiting: Waiting): void => {
     const line = waitingLine(waiting, config.drainMs, again);
@@ -62,6 +64,12 @@ function wayIn(gateway: Gateway): string {
   if (gateway.adminToken === '') return 'everybody may drive: --auth none\n';
   const token = gateway.tokenFile === null ? 'the one in SLOTCAST_TOKEN' : gateway.tokenFile;
   return `sign in, once and within 15 minutes (later by slotcast open): ${gateway.signInUrl()}\ntoken: ${token}\n`;
+}
+
+/** For who leaves slots alive: how long, and how to end them. */
+function livingOn(gateway: Gateway, { keeperAloneMs }: Config): string {
+  const howLong = keeperAloneMs === 0 ? 'until it is ended' : `for ${Math.round(keeperAloneMs / 60_000)} min`;
+  return `leases that live on without a gateway ${howLong}: ${gateway.leases}; serve again, or end them by kill ${gateway.keeperPid}`;
 }
 
 /** Ctrl-C through npm comes twice at once: from the terminal, and handed on by npm. */

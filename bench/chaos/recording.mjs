@@ -35,9 +35,9 @@ export async function checkRecordings({ client, casts, items, seen, ledger, cont
   }
   // A printer that was cut short by the keeper's end may have its beginning in one recording only, and nothing in the next.
   const found = texts.map(numbersIn);
-  for (const [name, { count, isWhole: wasWhole, toldMs }] of items) {
-    // What was told right before the keeper was killed may not have been written yet.
-    const isWhole = wasWhole && !ledger.killed('kill-keeper', toldMs, toldMs + UNWRITTEN_MS);
+  for (const [name, { count, isWhole: wasWhole, sinceMs, toldMs }] of items) {
+    // What ended right before the keeper was killed may not have been written yet; its reply may have come later.
+    const isWhole = wasWhole && !ledger.killed('kill-keeper', sinceMs, toldMs + UNWRITTEN_MS);
     const numbers = found.flatMap((each) => each.get(name) ?? []);
     const isExcused = texts.some((text) => text.includes(GAP));
     const flaw = flawOf(numbers.length === 0 && isExcused ? [null] : numbers, { count, isWhole });

@@ -36,7 +36,7 @@ export class Shell {
       count,
       sinceMs: performance.now(),
       stdout: lines(id, count),
-      printed: { count, isWhole: false, toldMs: 0 },
+      printed: { count, isWhole: false, sinceMs: performance.now(), toldMs: 0 },
     };
     this.#work.items.set(id, order.printed);
     return order;

@@ -100,6 +100,10 @@ export class LocalKeeper implements Keeper {
     return keeper;
   }
 
+  get policy(): Policy {
+    return this.#housing.policy;
+  }
+
   get sandboxed(): boolean {
     return this.#housing.policy.sandbox === 'bwrap';
   }

@@ -6,8 +6,8 @@ export function takePidFile(file: string): { close(): void } | null {
   const draft = `${file}.${process.pid}`;
   const own = `${process.pid} ${startTime(process.pid)}\n`;
   rmSync(draft, { force: true });
-  writeFileSync(draft, own, { mode: 0o600, flag: 'wx' });
   try {
+    writeFileSync(draft, own, { mode: 0o600, flag: 'wx' });
     if (!take(file, draft)) return null;
   } finally {
     rmSync(draft, { force: true });

@@ -60,7 +60,10 @@ export function slotHandlers(parts: SlotMethodParts): SlotHandlers {
       if (name !== undefined) namedSlot(pool, peer, name);
       acquiring.add(peer);
       try {
-        return bind(await pool.acquire(name, { label, network, graceMs, key }, peer), peer, false);
+        const { lease, known } = await pool.acquire(name, { label, network, graceMs, key }, peer);
+        const acquired = bind(lease, peer, known);
+        if (known) followers.resume(peer, lease, call.received ?? {});
+        return acquired;
       } finally {
         acquiring.delete(peer);
       }

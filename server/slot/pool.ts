@@ -9,6 +9,8 @@ import { endKept, type LeaseRequest, Slot } from './slot.ts';
 export interface PoolOptions {
   readonly keeper: Keeper;
   readonly count: number;
+  /** Told of a slot that is none any more, whose lease is ended. */
+  readonly dropped: (slot: string) => void;
   readonly network: 'none' | 'host';
   readonly maxProcesses: number;
   /** How long who took a lease over may be away before it is given back. */
@@ -21,11 +23,13 @@ export class Pool {
   readonly #listeners = new Set<(slot: Slot) => void>();
 
   readonly #keeper: Keeper;
+  readonly #dropped: (slot: string) => void;
   /** Calls with a key that have no lease yet. */
   readonly #acquiring = new Map<string, Promise<Lease>>();
 
   constructor(options: PoolOptions) {
     this.#keeper = options.keeper;
+    this.#dropped = options.dropped;
     const { keeper, network, maxProcesses, takeoverGraceMs, failed } = options;
     const changed = (slot: Slot): void => {
       for (const listener of this.#listeners) listener(slot);
@@ -41,7 +45,9 @@ export class Pool {
     // There were more slots than there are.
     for (const name of this.#keeper.keptSlots()) {
       const kept = this.#keeper.takeKept(name);
-      if (kept !== null) await endKept(kept, this.#keeper);
+      if (kept === null) continue;
+      this.#dropped(name);
+      await endKept(kept, this.#keeper);
     }
   }
 
@@ -64,20 +70,25 @@ export class Pool {
     return this.all().map((slot) => slot.info());
   }
 
-  /** Leases the named slot, or any free one, and binds the holder; with a key that has made a lease, that one. */
-  async acquire(name: string | undefined, request: LeaseRequest, holder: Holder): Promise<Lease> {
+  /** Leases the named slot, or any free one, and binds the holder; with a key that has made a lease, that one (`known`). */
+  async acquire(
+    name: string | undefined,
+    request: LeaseRequest,
+    holder: Holder,
+  ): Promise<{ readonly lease: Lease; readonly known: boolean }> {
     const { key } = request;
-    if (key === null) return await this.#acquire(name, request, holder);
+    if (key === null) return { lease: await this.#acquire(name, request, holder), known: false };
     // The first call may still be at it.
     await this.#acquiring.get(key)?.catch(() => undefined);
     const made = this.all().find((slot) => (name === undefined || slot.name === name) && slot.lease?.isOf(key))?.lease;
     if (made) {
       made.bind(holder);
-      return made;
+      return { lease: made, known: true };
     }
     const acquiring = this.#acquire(name, request, holder);
     this.#acquiring.set(key, acquiring);
-    return await acquiring.finally(() => this.#acquiring.delete(key));
+    const lease = await acquiring.finally(() => this.#acquiring.delete(key));
+    return { lease, known: false };
   }
 
   async #acquire(name: string | undefined, request: LeaseRequest, holder: Holder): Promise<Lease> {

@@ -133,6 +133,41 @@ test('--replace leaves the gateway alone when the keeper is none for the next on
   expect(signals).toBe(0);
 }, 60_000);
 
+test('what lives unsandboxed, or with the network, never goes on under a gateway that says otherwise', async () => {
+  program = await startProgram('--sandbox', 'none', '--auth', 'token');
+  await (await program.client()).acquire();
+  const { keeper } = program;
+  await program.end('SIGKILL');
+  await expect(program.serve('--sandbox', 'bwrap')).rejects.toThrow(
+    new RegExp(`^ended with 1: slotcast: [^\n]*--sandbox none[^\n]*kill ${keeper.pid}\\.\n$`),
+  );
+  expect(isAlive(keeper)).toBe(true);
+  await program.serve();
+  expect(program.said.stdout).toContain('leases from before that go on: 1\n');
+}, 60_000);
+
+test('leases of slots that there are no more are ended, and the operator is told', async () => {
+  program = await startProgram();
+  const client = await program.client();
+  await client.acquire({ slot: 'slot_3' });
+  const lost = new Promise((resolve) => client.on('lost', resolve));
+  await program.end('SIGKILL');
+  await program.serve('--slots', '2');
+  await lost;
+  expect(program.said.stderr).toMatch(/slot_3[^\n]*its lease was ended/);
+}, 60_000);
+
+test('SIGTERM ends everything also when somebody has stopped the keeper', async () => {
+  program = await startProgram();
+  const slot = await (await program.client()).acquire();
+  slot.exec.run({ command: 'sleep 7701' }).catch(() => undefined);
+  await until('it runs', async () => (await slot.exec.list()).length === 1);
+  const { keeper } = program;
+  signalTo(keeper, 'SIGSTOP');
+  expect(await program.end('SIGTERM')).toBe(0);
+  await until('the keeper is gone', () => !isAlive(keeper));
+}, 60_000);
+
 test('--keep: SIGTERM leaves the slots alive', async () => {
   program = await startProgram('--keep');
   const { check } = await busySlot();

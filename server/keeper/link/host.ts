@@ -55,6 +55,7 @@ export class KeeperHost implements Host {
   async attach(session: HostSession, settings: KeeperSettings): Promise<{ keeper: LocalKeeper; attached: Attached }> {
     if (this.#closing !== null) throw new Fault('SHUTTING_DOWN');
     if (!isSettings(settings, this.#options.dataDir)) throw new Error('these are no settings of this keeper');
+    await this.#refuseOther(settings);
     this.#stopAlone();
     const former = this.#session;
     this.#session = session;
@@ -68,6 +69,23 @@ export class KeeperHost implements Host {
     const leases = [...this.casts.values()].map((cast) => cast.wire());
     const capabilities = keeper.capabilities();
     return { keeper, attached: { sandboxed, limits, capabilities, recording: keeper.recording(), leases } };
+  }
+
+  /** What lives was started with more than this gateway would allow it: it must not go on under a gateway that says otherwise. */
+  async #refuseOther({ policy, dataDir }: KeeperSettings): Promise<void> {
+    const former = (await this.#keeper?.catch(() => null))?.policy;
+    if (former === undefined || this.casts.size === 0) return;
+    const differs =
+      former.sandbox !== policy.sandbox
+        ? `--sandbox ${former.sandbox}`
+        : former.network === 'host' && policy.network !== 'host'
+          ? '--network host'
+          : null;
+    if (differs === null) return;
+    throw new Fault(
+      'SANDBOX_UNAVAILABLE',
+      `what lives in the slots of ${dataDir} was started with ${differs}. Go on with that, or end the keeper and everything in its slots by kill ${process.pid}.`,
+    );
   }
 
   /** Work after which there is something more, or less. */

@@ -31,6 +31,9 @@ const ALLOCATOR = { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072', MAL
 /** There is no keeper to work with; says what to do. */
 export class KeeperError extends Error {}
 
+/** It hung up before it said anything: it was just ending, or is no keeper. */
+export class KeeperGone extends KeeperError {}
+
 export interface Reached {
   readonly socket: Socket;
   /** Whether it was started just now. */
@@ -50,25 +53,32 @@ export async function reachKeeper(dataDir: string, version: string): Promise<Rea
 export async function checkKeeper(dataDir: string): Promise<void> {
   const socket = await open(dataDir);
   if (socket === null) return;
-  const greeted = new Promise<Greeting | null>((resolve) => {
-    const channel = new Channel(socket, { handlers: { greeting: resolve }, failed: () => resolve(null) });
-    void channel.closed.then(() => resolve(null));
+  const greeted = new Promise<Greeting | 'closed'>((resolve) => {
+    const channel = new Channel(socket, { handlers: { greeting: resolve }, failed: () => resolve('closed') });
+    void channel.closed.then(() => resolve('closed'));
   });
-  await accepted(greeted, dataDir).finally(() => socket.destroy());
+  try {
+    await accepted(greeted, dataDir);
+  } catch (error) {
+    if (!(error instanceof KeeperGone)) throw error;
+  } finally {
+    socket.destroy();
+  }
 }
 
 /** What the keeper says first, if it is one to work with; null stands for silence. Throws KeeperError. */
-export async function accepted(greeted: Promise<Greeting | null>, dataDir: string): Promise<Greeting> {
+export async function accepted(greeted: Promise<Greeting | 'closed'>, dataDir: string): Promise<Greeting> {
   let timer: NodeJS.Timeout | undefined;
-  const silence = new Promise<null>((resolve) => {
-    timer = setTimeout(() => resolve(null), GREETING_MS);
+  const silence = new Promise<'silent'>((resolve) => {
+    timer = setTimeout(() => resolve('silent'), GREETING_MS);
   });
   const greeting = await Promise.race([greeted, silence]);
   clearTimeout(timer);
-  if (greeting === null) {
+  if (greeting === 'closed' || greeting === 'silent') {
     const pid = holderOf(join(dataDir, pidFile));
-    if (pid === null) {
-      throw new KeeperError(
+    if (pid === null || greeting === 'closed') {
+      const Kind = greeting === 'closed' ? KeeperGone : KeeperError;
+      throw new Kind(
         `what listens at ${socketFile} in ${dataDir} does not speak as a keeper does. End it, or choose another --data-dir.`,
       );
     }

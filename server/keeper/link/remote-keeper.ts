@@ -20,7 +20,7 @@ import type { KeeperLog } from '../local-keeper.ts';
 import type { CastPlace } from '../recorder.ts';
 import type { Attached, Greeting, KeeperSettings, News, WireLease, WireProcess, WireTerminal } from './contract.ts';
 import { MirrorLog } from './mirror-log.ts';
-import { accepted, reachKeeper } from './reach.ts';
+import { accepted, KeeperError, KeeperGone, reachKeeper } from './reach.ts';
 import { keeperDied, RemoteLink } from './remote-link.ts';
 import { RemoteProcess } from './remote-process.ts';
 import { RemoteTerminal } from './remote-terminal.ts';
@@ -74,7 +74,8 @@ export class RemoteKeeper implements Keeper {
     try {
       // One that was just ending is gone then.
       await keeper.#attach().catch(async (error: unknown) => {
-        if (!(error instanceof Fault) || error.fault !== 'SHUTTING_DOWN') throw error;
+        const isEnding = error instanceof Fault && error.fault === 'SHUTTING_DOWN';
+        if (!isEnding && !(error instanceof KeeperGone)) throw error;
         await keeper.#attach();
       });
     } catch (error) {
@@ -225,12 +226,12 @@ export class RemoteKeeper implements Keeper {
     const { socket, isNew } = await reachKeeper(settings.dataDir, version);
     const failed = (err: unknown, name: string): void =>
       log.error({ err }, `${name} of the keeper could not be handled`);
-    let greet: (greeting: Greeting | null) => void = () => undefined;
-    const greeted = new Promise<Greeting | null>((resolve) => {
+    let greet: (greeting: Greeting | 'closed') => void = () => undefined;
+    const greeted = new Promise<Greeting | 'closed'>((resolve) => {
       greet = resolve;
     });
     const link = new RemoteLink({ socket, news: { ...this.#news(), greeting: (greeting) => greet(greeting) }, failed });
-    void link.closed.then(() => greet(null));
+    void link.closed.then(() => greet('closed'));
     try {
       this.#pid = (await accepted(greeted, settings.dataDir)).pid;
       this.#attached = await link.call('attach', settings);
@@ -238,7 +239,7 @@ export class RemoteKeeper implements Keeper {
     } catch (error) {
       if (error instanceof Fault && error.fault === 'SHUTTING_DOWN') await link.closed;
       link.destroy();
-      throw error;
+      throw error instanceof Fault && error.fault === 'SANDBOX_UNAVAILABLE' ? new KeeperError(error.message) : error;
     }
     this.#link = link;
     this.#isOurs = isNew;
@@ -347,7 +348,10 @@ export class RemoteKeeper implements Keeper {
   #lost(link: RemoteLink): void {
     if (this.#leaving || this.#link !== link) return;
     this.#link = null;
-    this.#options.log.error({ pid: this.#pid }, 'the keeper has died, and everything that ran with it');
+    this.#options.log.error(
+      { keeperPid: this.#pid },
+      'the keeper has died, and everything that ran with it; what it said last stands in keeper.log.1',
+    );
     for (const process of this.#processes.values()) process.lose();
     for (const terminal of this.#terminals.values()) terminal.lose();
     for (const log of this.#logs.values()) log.close();
@@ -373,7 +377,7 @@ export class RemoteKeeper implements Keeper {
     if (this.#link === null || this.#leaving) return;
     if (this.#pinging && !this.#isSilent) {
       this.#isSilent = true;
-      this.#options.log.error({ pid: this.#pid }, `the keeper has not answered for ${PING_MS / 1000} s`);
+      this.#options.log.error({ keeperPid: this.#pid }, `the keeper has not answered for ${PING_MS / 1000} s`);
     }
     if (this.#pinging) return;
     this.#pinging = true;

@@ -194,7 +194,7 @@ test('when the keeper dies everything in it is lost, nothing is invented, and an
   expect(log.closed).toBe(true);
   await until('another keeper', () => restarts === 1);
   expect(keeper.pid).not.toBe(pid);
-  expect(link.said).toContain('the keeper has died, and everything that ran with it');
+  expect(link.said.join('\n')).toContain('the keeper has died, and everything that ran with it');
   const next = await lease(keeper, 'cast_two');
   expect(await (await next.start('exit 5')).ended).toMatchObject({ exitCode: 5 });
 });
