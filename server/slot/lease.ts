@@ -49,15 +49,13 @@ export interface LeaseLife {
 export interface LeaseParts {
   readonly slot: string;
   readonly label: string | null;
-  readonly network: Network;
-  readonly graceMs: number;
-  /** Of the call that made it. */
-  readonly key: string | null;
   /** How long who took it over may be away before it is given back. */
   readonly takeoverGraceMs: number;
   readonly life: LeaseLife;
-  /** What a gateway before this one has left; null for a new lease. */
-  readonly former: LeaseNote | null;
+  /** Noted already: a new one, or what a gateway before this one has left. */
+  readonly standing: LeaseNote;
+  /** A gateway before this one had it: somebody is to come back. */
+  readonly adopted: boolean;
   /** Keeps the note for the next gateway, with that recording; null when the lease is over. */
   readonly note: (cast: string, note: LeaseNote | null) => void;
   /** Told of who drives, and whether anybody does. */
@@ -86,18 +84,17 @@ export class Lease {
   readonly #parts: LeaseParts;
 
   constructor(parts: LeaseParts) {
-    const { former } = parts;
-    this.id = former?.id ?? `lease_${randomBytes(9).toString('base64url')}`;
+    const { id, network, since, resume, owner } = parts.standing;
+    this.id = id;
     this.slot = parts.slot;
     this.label = parts.label;
-    this.network = parts.network;
-    this.since = former?.since ?? Date.now();
+    this.network = network;
+    this.since = since;
     this.#life = parts.life;
-    this.#resume = former?.resume ?? newSecret();
-    this.#owner = former?.owner ?? null;
+    this.#resume = resume;
+    this.#owner = owner;
     this.#parts = parts;
-    if (former === null) this.#note();
-    else this.#awaitHolder();
+    if (parts.adopted) this.#awaitHolder();
   }
 
   get cast(): string {
@@ -139,7 +136,9 @@ export class Lease {
 
   /** Whether it is what a call with this key has made, and who made it still drives. */
   isOf(key: string): boolean {
-    return this.#parts.key !== null && sameText(this.#parts.key, key) && !this.ended && !this.takenOver;
+    return (
+      this.#parts.standing.key !== null && sameText(this.#parts.standing.key, key) && !this.ended && !this.takenOver
+    );
   }
 
   get ended(): boolean {
@@ -162,7 +161,7 @@ export class Lease {
 
   /** How long who drives may be away. */
   get graceMs(): number {
-    return this.takenOver ? this.#parts.takeoverGraceMs : this.#parts.graceMs;
+    return this.takenOver ? this.#parts.takeoverGraceMs : this.#parts.standing.graceMs;
   }
 
   get holder(): Holder | null {
@@ -206,7 +205,7 @@ export class Lease {
     this.#holder = null;
     this.#note();
     this.#mark('given back');
-    const { graceMs } = this.#parts;
+    const { graceMs } = this.#parts.standing;
     this.#awaitHolder(this.#ownerWaits ? Math.max(graceMs, RETURN_MS) : graceMs);
     this.#changed();
   }
@@ -256,7 +255,7 @@ export class Lease {
   /** What the next gateway has to know of it. */
   get standing(): LeaseNote {
     const { id, since, network } = this;
-    const { graceMs, key } = this.#parts;
+    const { graceMs, key } = this.#parts.standing;
     return { id, since, network, graceMs, key, resume: this.#resume, owner: this.#owner };
   }
 
@@ -273,6 +272,12 @@ export function sameText(a: string, b: string): boolean {
   const left = Buffer.from(a);
   const right = Buffer.from(b);
   return left.length === right.length && timingSafeEqual(left, right);
+}
+
+/** Of a new lease. */
+export function newStanding(request: Pick<LeaseNote, 'network' | 'graceMs' | 'key'>): LeaseNote {
+  const id = `lease_${randomBytes(9).toString('base64url')}`;
+  return { id, since: Date.now(), resume: newSecret(), owner: null, ...request };
 }
 
 const newSecret = (): string => randomBytes(24).toString('base64url');

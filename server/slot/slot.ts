@@ -4,13 +4,13 @@ import { Fault } from '../../protocol/fault.ts';
 import type { Network, SlotInfo } from '../../protocol/slot.ts';
 import { COLS, ROWS } from '../../protocol/value.ts';
 import type { FrameLog } from '../keeper/frame-log.ts';
-import type { Keeper, KeptLease, Notes, SlotPlace } from '../keeper/keeper.ts';
+import type { Keeper, KeptLease, SlotPlace } from '../keeper/keeper.ts';
 import { LiveScreen } from '../screen/live-screen.ts';
 import { Terminal } from '../terminal/terminal.ts';
 import { Workspace } from '../workspace/workspace.ts';
 import { Activity } from './activity.ts';
 import { CommandTable, parsed } from './command.ts';
-import { Lease, type LeaseLife, type LeaseNote, leaseNote } from './lease.ts';
+import { Lease, type LeaseLife, type LeaseNote, type LeaseParts, leaseNote, newStanding } from './lease.ts';
 
 export interface SlotOptions {
   readonly name: string;
@@ -81,9 +81,7 @@ export class Slot {
       lease.screen.close();
       // Not closed: whoever calls it just now is to try again, and has not lost his lease.
       await terminal.stop();
-      // In one: a gateway that dies in between would leave a log that is nobody's.
-      const notes = new Map([['lease', JSON.stringify(lease.standing)]]);
-      const life = await this.#newLife(lease, place, notes);
+      const life = await this.#newLife(lease, place, lease.standing);
       life.commands.inherit(commands);
       life.terminal.inherit(terminal);
       lease.renew(life);
@@ -210,26 +208,30 @@ export class Slot {
     return new Workspace({ root: place.workspace, owner: place.identity, space, drafts: place.drafts });
   }
 
-  async #newLease(request: LeaseRequest, place: SlotPlace): Promise<Lease> {
-    return this.#lease(request, await this.#newLife(request, place), null);
+  async #newLease({ label, network, graceMs, key }: LeaseRequest, place: SlotPlace): Promise<Lease> {
+    const standing = newStanding({ network, graceMs, key });
+    const life = await this.#newLife({ label, network }, place, standing);
+    return this.#lease({ label, life, standing, adopted: false });
   }
 
-  #lease(request: LeaseRequest, life: LeaseLife, former: LeaseNote | null): Lease {
+  #lease(parts: Pick<LeaseParts, 'label' | 'life' | 'standing' | 'adopted'>): Lease {
     const { keeper, takeoverGraceMs } = this.#options;
     const expire = () =>
       void this.release('expired', true).catch((error: unknown) => this.#options.failed(this, error));
     const note = (cast: string, about: LeaseNote | null): void =>
       keeper.note(cast, 'lease', about && JSON.stringify(about));
     const changed = () => this.#options.changed(this);
-    return new Lease({ slot: this.name, ...request, takeoverGraceMs, life, former, note, changed, expire });
+    return new Lease({ slot: this.name, ...parts, takeoverGraceMs, note, changed, expire });
   }
 
   async #newLife(
     { label, network }: Pick<LeaseRequest, 'label' | 'network'>,
     place: SlotPlace,
-    notes?: Notes,
+    standing: LeaseNote,
   ): Promise<LeaseLife> {
     const spec = { cast: newCastId(), slot: this.name, label, cols: COLS.default, rows: ROWS.default };
+    // In one: a gateway that dies in between would leave a log that is nobody's.
+    const notes = new Map([['lease', JSON.stringify(standing)]]);
     const log = await this.#options.keeper.openLog(spec, place, notes);
     return { ...this.#life({ log, network, place, answeredSeq: 0 }), ready: Promise.resolve() };
   }
@@ -276,7 +278,8 @@ export class Slot {
       ready.catch(() => undefined),
     );
     const { label } = kept.spec;
-    this.lease = this.#lease({ label, ...note }, { ...life, ready: ready.catch(() => undefined) }, note);
+    const adopted = { ...life, ready: ready.catch(() => undefined) };
+    this.lease = this.#lease({ label, life: adopted, standing: note, adopted: true });
     for (const keyed of [...life.commands.formerKeys(), ...life.terminal.formerKeys()]) this.lease.keys.remember(keyed);
     this.#enter('leased');
     this.#since = note.since;

@@ -3,6 +3,7 @@ import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync } from 'n
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { castDirectory, castPath } from '../../../../server/keeper/cast-place.ts';
+import { Pool } from '../../../../server/slot/pool.ts';
 import { endKept } from '../../../../server/slot/slot.ts';
 import { until } from '../../../support/gateway.ts';
 import { type Link, lease, makeLink } from './link-fixture.ts';
@@ -14,6 +15,15 @@ beforeEach(async () => {
 afterEach(async () => {
   await link.close();
 });
+
+const POOL = {
+  count: 1,
+  network: 'none',
+  maxProcesses: 8,
+  takeoverGraceMs: 1000,
+  dropped: () => undefined,
+  failed: () => undefined,
+} as const;
 
 /** Nobody hears of what comes of it. */
 const unheard = (call: Promise<unknown>): void => void call.catch(() => undefined);
@@ -43,6 +53,24 @@ test('a command and a terminal that were just being started are known to the nex
   await until('both run', () => isRunning('8101') && isRunning('8102'));
   if (kept !== null) await endKept(kept, second);
   await until('both are dead', () => !isRunning('8101') && !isRunning('8102'));
+});
+
+test("a recording that was just begun has all that makes it somebody's", async () => {
+  const first = await link.reach();
+  const pool = new Pool({ ...POOL, keeper: first });
+  await pool.open();
+  const holder = { id: 'one', close: () => undefined };
+  const request = { label: null, network: 'none', graceMs: 60_000, key: 'a key that nobody guesses' } as const;
+  unheard(pool.acquire('slot_0', request, holder));
+  // As soon as the keeper can have it: whatever the gateway would have said next is never said.
+  await sent();
+  first.leave();
+  const second = await link.reach();
+  const next = new Pool({ ...POOL, keeper: second });
+  await next.open();
+  expect((await next.acquire('slot_0', request, holder)).known).toBe(true);
+  expect(readdirSync(castDirectory(link.home.dataDir)).filter((name) => name.endsWith('.cast'))).toHaveLength(1);
+  await next.close('the test is over');
 });
 
 test('a recording that was just being closed is nothing for the next gateway', async () => {
