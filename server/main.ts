@@ -36,8 +36,8 @@ export async function serve(argv: readonly string[]): Promise<number> {
   }
   const systemd = new Systemd({ env: process.env, pid: process.pid });
   systemd.ready(`at ${gateway.url}/, ${config.slots} slots`);
-  process.stdout.write(`slotcast is at ${gateway.url}/\n${wayIn(gateway)}`);
-  if (gateway.leases > 0) process.stdout.write(`leases from before that go on: ${gateway.leases}\n`);
+  const goingOn = gateway.leases === 0 ? '' : `leases from before that go on: ${gateway.leases}\n`;
+  process.stdout.write(`slotcast is at ${gateway.url}/\n${wayIn(gateway)}${goingOn}`);
   for (const { name, detail, remedy } of gateway.shortcomings()) {
     process.stderr.write(`slotcast: ${name}: ${detail}${remedy === undefined ? '' : ` (${remedy})`}\n`);
   }

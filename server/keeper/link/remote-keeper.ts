@@ -27,6 +27,9 @@ import { RemoteTerminal } from './remote-terminal.ts';
 
 /** A keeper that has not answered for so long is stopped or starved: the operator is told. */
 const PING_MS = 5_000;
+/** A keeper that does not listen to us any more is gone in a moment. */
+const ATTACH_TRIES = 20;
+const ATTACH_AGAIN_MS = 100;
 /** Between two tries to start a keeper after one has died. */
 const RETRY_MS = [0, 200, 1000, 5000] as const;
 
@@ -72,12 +75,7 @@ export class RemoteKeeper implements Keeper {
   static async open(options: RemoteKeeperOptions): Promise<RemoteKeeper> {
     const keeper = new RemoteKeeper(options);
     try {
-      // One that was just ending is gone then.
-      await keeper.#attach().catch(async (error: unknown) => {
-        const isEnding = error instanceof Fault && error.fault === 'SHUTTING_DOWN';
-        if (!isEnding && !(error instanceof KeeperGone)) throw error;
-        await keeper.#attach();
-      });
+      await keeper.#attachSoon();
     } catch (error) {
       clearInterval(keeper.#pings);
       throw error;
@@ -219,6 +217,19 @@ export class RemoteKeeper implements Keeper {
   get #asked(): RemoteLink {
     if (this.#link !== null) return this.#link;
     throw keeperDied();
+  }
+
+  /** One that is just ending is soon gone, and another one is started. */
+  async #attachSoon(): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#attach();
+      } catch (error) {
+        const isEnding = error instanceof KeeperGone || (error instanceof Fault && error.fault === 'SHUTTING_DOWN');
+        if (!isEnding || attempt === ATTACH_TRIES) throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, ATTACH_AGAIN_MS));
+    }
   }
 
   async #attach(): Promise<void> {
