@@ -93,15 +93,19 @@ test('a shared recording is seen, and not what its slot does now', async () => {
   await now.terminal.run({ command: 'echo what happens now' });
   const owner = await browser.open(`${gateway.signInUrl().replace('/#', `/cast/${cast}#`)}`);
   const guest = await browser.open(await share(owner));
-  // The browser's third page: on a busy machine it is drawn late.
-  await until('its end', async () => (await screenRows(guest)).includes('once upon a time'), 60_000);
+  // A browser draws what lies behind other pages late, or not at all.
+  await guest.bringToFront();
+  const isShown = async (): Promise<boolean> => (await screenRows(guest)).includes('once upon a time');
+  await until('its end', isShown, 40_000).catch(async (error: unknown) => {
+    throw new Error(`${error}, at ${guest.url()}: ${await guest.locator('body').innerText()}`);
+  });
   for (const path of [`/slot/${name}`, '/']) {
     await guest.goto(`${gateway.url}${path}`);
     await guest.getByText(/There is no slot|no slots to see/).waitFor();
   }
   await guest.goto(`${gateway.url}/cast/${now.cast}`);
   await guest.getByText('There is no such recording').waitFor();
-});
+}, 60_000);
 
 test('a script that is written into the page does not run', async () => {
   const page = await browser.open(gateway.signInUrl());
