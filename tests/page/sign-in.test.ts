@@ -92,6 +92,8 @@ test('a shared recording is seen, and not what its slot does now', async () => {
   const now = await client.acquire({ slot: name });
   await now.terminal.run({ command: 'echo what happens now' });
   const owner = await browser.open(`${gateway.signInUrl().replace('/#', `/cast/${cast}#`)}`);
+  // The link is one to the moment that the owner sees.
+  await until('its end', async () => (await screenRows(owner)).includes('once upon a time'));
   const guest = await browser.open(await share(owner));
   // A browser draws what lies behind other pages late, or not at all.
   await guest.bringToFront();

@@ -28,8 +28,9 @@ export function pathOf(route: Route): string {
   return '/';
 }
 
-/** Seconds, to the tenth: what a person can tell apart. */
-export const momentHash = (time: number | null): string => (time === null ? '' : `#t=${Math.round(time * 10) / 10}`);
+/** Seconds, to the hundredth, and never before the moment that is seen: who opens the link is to see what was printed up to there. */
+export const momentHash = (time: number | null): string =>
+  time === null ? '' : `#t=${Math.ceil(time * 100 - 1e-6) / 100}`;
 
 function momentOf(hash: string): number | null {
   const said = /(?:^#|&)t=(\d{1,9}(?:\.\d{1,6})?)(?:&|$)/.exec(hash)?.[1];

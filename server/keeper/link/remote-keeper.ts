@@ -1,5 +1,6 @@
 // The keeper as the gateway sees it, at the other end of a socket: finds or starts it, mirrors what it has, and notices its death, after which
 // it starts a new one. It never invents how something ended.
+import { setTimeout as delay } from 'node:timers/promises';
 import { Fault } from '../../../protocol/fault.ts';
 import type { NumberedFrame } from '../../../protocol/frame.ts';
 import type { Capability } from '../../../protocol/server.ts';
@@ -91,7 +92,6 @@ export class RemoteKeeper implements Keeper {
     return this.#attached?.limits ?? {};
   }
 
-  /** Its process. */
   get pid(): number {
     return this.#pid;
   }
@@ -188,7 +188,7 @@ export class RemoteKeeper implements Keeper {
 
   /** Resolves when there is a keeper and, if one before it died, what has to go on with this one does; or after so long. */
   async settled(limitMs: number): Promise<void> {
-    await Promise.race([this.#restart, new Promise((resolve) => setTimeout(resolve, limitMs).unref())]);
+    await Promise.race([this.#restart, delay(limitMs, undefined, { ref: false })]);
   }
 
   /** The keeper and all that runs go on. */
@@ -220,16 +220,13 @@ export class RemoteKeeper implements Keeper {
   }
 
   /** One that is just ending is soon gone, and another one is started. */
-  async #attachSoon(): Promise<void> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await this.#attach();
-      } catch (error) {
-        const isEnding = error instanceof KeeperGone || (error instanceof Fault && error.fault === 'SHUTTING_DOWN');
-        if (!isEnding || attempt === ATTACH_TRIES) throw error;
-      }
-      await new Promise((resolve) => setTimeout(resolve, ATTACH_AGAIN_MS));
-    }
+  async #attachSoon(tries = ATTACH_TRIES): Promise<void> {
+    await this.#attach().catch(async (error: unknown) => {
+      const isEnding = error instanceof KeeperGone || (error instanceof Fault && error.fault === 'SHUTTING_DOWN');
+      if (!isEnding || tries === 1) throw error;
+      await delay(ATTACH_AGAIN_MS);
+      await this.#attachSoon(tries - 1);
+    });
   }
 
   async #attach(): Promise<void> {
@@ -372,7 +369,7 @@ export class RemoteKeeper implements Keeper {
 
   async #startAgain(): Promise<void> {
     for (let attempt = 0; !this.#leaving; attempt++) {
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)]).unref());
+      await delay(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)], undefined, { ref: false });
       if (this.#leaving) return;
       try {
         await this.#attach();
