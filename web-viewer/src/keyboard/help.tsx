@@ -1,5 +1,5 @@
 // What the keys do, on `?`. Lists what is registered, so that it can't say what is not so.
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { KeyBinding } from './keyboard.ts';
 
 const names: Readonly<Record<string, string>> = {
@@ -13,7 +13,7 @@ const names: Readonly<Record<string, string>> = {
 
 export function Help({ bindings, close }: { readonly bindings: readonly KeyBinding[]; readonly close: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => dialog.current?.showModal(), []);
+  useLayoutEffect(() => dialog.current?.showModal(), []);
   const groups = grouped(bindings.filter(({ says }) => says !== undefined));
   return (
     <dialog ref={dialog} class="help" aria-label="Keyboard" onClose={close}>

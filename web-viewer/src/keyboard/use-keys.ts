@@ -1,5 +1,5 @@
 // Keys for as long as a part of the page is on the screen.
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { useApp } from '../context.ts';
 import type { KeyBinding } from './keyboard.ts';
 
@@ -7,5 +7,5 @@ export function useKeys(bindings: readonly KeyBinding[]): void {
   const { keyboard } = useApp();
   const newest = useRef(bindings);
   newest.current = bindings;
-  useEffect(() => keyboard.add(() => newest.current), [keyboard]);
+  useLayoutEffect(() => keyboard.add(() => newest.current), [keyboard]);
 }

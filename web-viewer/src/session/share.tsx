@@ -1,5 +1,5 @@
 // A link for somebody else: to look at one slot or one recording, and at nothing more, until it expires.
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { useApp } from '../context.ts';
 import { Copy } from '../copy.tsx';
 import { useStore } from '../store.ts';
@@ -39,7 +39,7 @@ function ShareDialog({ target, path, close }: ShareProps & { readonly close: () 
   const [ttlMs, setTtlMs] = useState<number>(durations[1].ms);
   const [made, setMade] = useState<{ link: string; expiresAt: number } | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
-  useEffect(() => dialog.current?.showModal(), []);
+  useLayoutEffect(() => dialog.current?.showModal(), []);
   const make = async (): Promise<void> => {
     try {
       const { token, expiresAt } = await mintShare(await gateway.client(), target, ttlMs);
