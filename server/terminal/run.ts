@@ -29,6 +29,8 @@ export interface RunOrder {
   readonly begins: () => void;
   /** Called before the line is typed under that name. */
   readonly types: (id: string) => void;
+  /** Called when its time is over, before it is interrupted. */
+  readonly timesOut: (durationMs: number) => void;
 }
 
 /** A run whose line was typed by a gateway before this one. */
@@ -38,6 +40,9 @@ export interface TypedRun {
   readonly elapsedMs: number;
   readonly timeoutMs: number;
   readonly maxOutputBytes: number;
+  /** Its duration when its time was over, so that it was being interrupted; null when it wasn't. */
+  readonly timedOutMs: number | null;
+  readonly timesOut: RunOrder['timesOut'];
 }
 
 /** null when the shell ended before anything was typed. Faults: TERMINAL_BUSY when it reads no command line, CANCELLED when the signal was aborted. */
@@ -98,18 +103,18 @@ async function tryOnce(shell: Shell, order: RunOrder, begin: RunBegin): Promise<
   const watch = new RunWatch(shell, { id, maxOutputBytes });
   order.types(id);
   shell.send(`${line}\r`);
-  return await conclude({ shell, watch, id }, order, begin);
+  return await conclude({ shell, watch, id, timedOutMs: null }, order, begin);
 }
 
 /** Watches a run that was typed by a gateway before this one. Called before the frames of the shell are told anew, which `replayed` awaits. */
 export async function goOn(shell: Shell, typed: TypedRun, replayed: Promise<void>): Promise<TerminalRunResult> {
-  const { id, elapsedMs, timeoutMs, maxOutputBytes } = typed;
+  const { id, elapsedMs, timeoutMs, maxOutputBytes, timedOutMs, timesOut } = typed;
   const watch = new RunWatch(shell, { id, maxOutputBytes });
   const begin = { status: null, startedMs: performance.now() - elapsedMs };
   await replayed;
   const leftMs = timeoutMs === 0 ? 0 : Math.max(1, timeoutMs - elapsedMs);
   const { signal } = new AbortController();
-  const result = await conclude({ shell, watch, id }, { timeoutMs: leftMs, signal }, begin);
+  const result = await conclude({ shell, watch, id, timedOutMs }, { timeoutMs: leftMs, signal, timesOut }, begin);
   if (result === null) {
     const durationMs = Math.round(performance.now() - begin.startedMs);
     return { outcome: 'lost', exitCode: null, cwd: shell.cwd, ...watch.output(), durationMs };
@@ -121,16 +126,18 @@ interface Watched {
   readonly shell: Shell;
   readonly watch: RunWatch;
   readonly id: string;
+  readonly timedOutMs: TypedRun['timedOutMs'];
 }
 
 async function conclude(
-  { shell, watch, id }: Watched,
-  order: Pick<RunOrder, 'timeoutMs' | 'signal'>,
+  { shell, watch, id, timedOutMs }: Watched,
+  order: Pick<RunOrder, 'timeoutMs' | 'signal' | 'timesOut'>,
   begin: RunBegin,
 ): Promise<TerminalRunResult | null> {
   try {
-    const end = await first(watch, order);
-    const durationMs = Math.round(performance.now() - begin.startedMs);
+    // How a command ends that is being interrupted is no answer.
+    const end = timedOutMs === null ? await first(watch, order) : 'timedOut';
+    const durationMs = timedOutMs ?? Math.round(performance.now() - begin.startedMs);
     if (end === 'refused') {
       // Another text was in the way, or the functions of the rc are gone. A line that is taken later finds no script.
       await shell.spool.removeRun(id);
@@ -143,6 +150,7 @@ async function conclude(
       return { ...outcomeOf(end), ...watch.output(), durationMs };
     }
     const output = watch.output();
+    if (end === 'timedOut') order.timesOut(durationMs);
     await interrupt(shell, watch.over);
     await shell.until(() => shell.atPrompt, { timeoutMs: BACK_MS });
     if (end === 'aborted') throw new Fault('CANCELLED');

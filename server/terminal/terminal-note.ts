@@ -31,6 +31,8 @@ const runNote = z.object({
       typedMs: z.number(),
       timeoutMs: z.number(),
       maxOutputBytes: z.number(),
+      /** How long it had run when its time was over; null as long as it isn't. */
+      timedOutMs: z.number().nullable().default(null),
       keyed: keyed.nullable(),
     })
     .nullable(),

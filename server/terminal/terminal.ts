@@ -258,19 +258,17 @@ export class Terminal {
       marker.begin(`r${++this.#runs}`, command);
       this.#begun(command);
     };
+    const typed = { command: command.slice(0, SHOWN_CHARS), timeoutMs, maxOutputBytes, timedOutMs: null, keyed };
+    let open: RunNote['open'] = null;
     const types = (id: string): void => {
-      const open = {
-        id,
-        command: command.slice(0, SHOWN_CHARS),
-        typedMs: log.timeMs(),
-        timeoutMs,
-        maxOutputBytes,
-        keyed,
-      };
+      open = { ...typed, id, typedMs: log.timeMs() };
       this.#notes.run({ number: this.#runs, open });
     };
+    const timesOut = (timedOutMs: number): void => {
+      if (open !== null) this.#notes.run({ number: this.#runs, open: { ...open, timedOutMs } });
+    };
     const newId = () => randomBytes(ID_BYTES).toString('hex');
-    const order = { command, timeoutMs, maxOutputBytes, signal, newId, begins, types };
+    const order = { command, timeoutMs, maxOutputBytes, signal, newId, begins, types, timesOut };
     try {
       for (;;) {
         const result = await run(await this.#ready(), { ...order, cols: this.#size.cols });
@@ -294,9 +292,10 @@ export class Terminal {
     marker.goOn(`r${number}`, elapsedMs);
     this.#begun(command);
     const turn = this.#turn.take(new AbortController().signal);
+    const timesOut = (timedOutMs: number): void => this.#notes.run({ number, open: { ...open, timedOutMs } });
     const result = goOn(
       shell,
-      { ...typed, elapsedMs },
+      { ...typed, elapsedMs, timesOut },
       replayed.then(() => undefined),
     );
     if (keyed !== null) this.#former.set(keyed.key, { print: keyed.print, result });

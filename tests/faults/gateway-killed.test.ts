@@ -183,6 +183,22 @@ test('a call that was sent when it died is done once, and one that cannot be rep
   await expect(slot.exec.run({ ...order, command: 'echo other' })).rejects.toMatchObject({ fault: 'KEY_CONFLICT' });
 }, 60_000);
 
+test('a terminal.run whose time was over is told as timed out, however it ended while the gateway was away', async () => {
+  const [agent] = await agents(1);
+  if (agent === undefined) return;
+  const { slot } = agent;
+  // The gateway dies while what it has interrupted is still ending, with an exit code of its own.
+  const command = 'bash -c \'trap "touch stopping; sleep 1; exit 7" INT; trap "" QUIT; while :; do sleep 0.05; done\'';
+  const run = slot.terminal.run({ command, timeoutMs: 300, key: 'late' });
+  await until('it is interrupted', async () =>
+    (await slot.file.list()).entries.some(({ path }) => path.endsWith('stopping')),
+  );
+  await program.end('SIGKILL');
+  await program.serve();
+  expect(await run).toMatchObject({ outcome: 'timedOut', exitCode: null });
+  expect(await slot.terminal.run({ command: 'echo next' })).toMatchObject({ outcome: 'exited', output: 'next\n' });
+}, 60_000);
+
 test('a start that is sent again after the resume, and was done before, tells its output and its end once', async () => {
   const first = await program.client();
   const slot = await first.acquire();
