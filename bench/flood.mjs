@@ -1,4 +1,4 @@
-// `node bench/flood.mjs [GB=1]` after a build: so much output through exec and through the terminal, to fast, slow and stuck readers, while
+// `node bench/flood.mjs [GB=1] [PART OF A NAME…]` after a build: so much output through exec and through the terminal, to fast, slow and stuck readers, while
 // another slot goes on working. Prints the memory of gateway and keeper, and the latency of the other slot beside its idle one.
 import { spawn } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -15,10 +15,13 @@ const bytes = Math.round(Number(/^\d/.test(what ?? '') ? what : 1) * 2 ** 30);
 const SLOW_BYTES = 2 * 1024 * 1024;
 const SLOW_MS = 15_000;
 
+/** Lines, as a build prints them. */
+const text = (size) => `yes 0123456789abcdefghijklmnopqrstuvwxyz | head -c ${size}`;
+
 /** Each floods a slot of its own, from a process of its own; resolves with the bytes that it was told of. */
 const floods = {
   'exec, kept': async (slot, size) =>
-    (await slot.exec.run({ command: `head -c ${size} /dev/zero`, timeoutMs: 0, maxOutputBytes: 1024 })).stdoutBytes,
+    (await slot.exec.run({ command: text(size), timeoutMs: 0, maxOutputBytes: 1024 })).stdoutBytes,
   'exec, streamed to a fast reader': async (slot, size) => await streamed(slot, size, () => null),
   'exec, streamed to a slow reader': async (slot, size, url) => await slow(slot, size, url),
   'terminal, nobody looks': async (slot, size) => await terminal(slot, size),
@@ -47,7 +50,7 @@ const floods = {
 };
 
 async function streamed(slot, size, slowDown) {
-  const process = await slot.exec.start({ command: `head -c ${size} /dev/zero`, stream: true, timeoutMs: 0 });
+  const process = await slot.exec.start({ command: text(size), stream: true, timeoutMs: 0 });
   let got = 0;
   for await (const { data } of process) {
     got += data.length;
@@ -71,7 +74,7 @@ async function slow(slot, size, url) {
   });
   const call = (id, method, params) => socket.send(JSON.stringify({ jsonrpc: '2.0', id, method, params }));
   call(1, 'slot.acquire', resume === undefined ? {} : { resume });
-  call(2, 'exec.start', { command: `head -c ${size} /dev/zero`, stream: true, timeoutMs: 0, maxOutputBytes: 1024 });
+  call(2, 'exec.start', { command: text(size), stream: true, timeoutMs: 0, maxOutputBytes: 1024 });
   for (const endMs = performance.now() + SLOW_MS; performance.now() < endMs; ) {
     const before = got;
     socket._socket.resume();
@@ -84,8 +87,7 @@ async function slow(slot, size, url) {
 }
 
 async function terminal(slot, size) {
-  const command = `yes 0123456789abcdefghijklmnopqrstuvwxyz | head -c ${size}`;
-  return (await slot.terminal.run({ command, timeoutMs: 0, maxOutputBytes: 1024 })).outputBytes;
+  return (await slot.terminal.run({ command: text(size), timeoutMs: 0, maxOutputBytes: 1024 })).outputBytes;
 }
 
 if (Object.hasOwn(floods, what)) {
@@ -157,7 +159,8 @@ console.log(
 console.log(
   'flood                              s  bytes told   gateway MiB  keeper MiB  exec ms      ratio  terminal ms  ratio',
 );
-for (const name of Object.keys(floods)) {
+const chosen = (name) => given.length === 0 || given.some((part) => name.includes(part));
+for (const name of Object.keys(floods).filter(chosen)) {
   const most = { gateway: 0, keeper: 0 };
   const sampling = setInterval(() => {
     most.gateway = Math.max(most.gateway, mib(gateway.pid));

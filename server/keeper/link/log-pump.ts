@@ -4,10 +4,10 @@ import type { FrameLog } from '../frame-log.ts';
 import type { Channel } from './channel.ts';
 import type { News } from './contract.ts';
 
-/** Not taken yet at which the pump rests: a few milliseconds of a flood, so that the memory of a keeper stays small. */
-const REST_BYTES = 1024 * 1024;
+/** Not taken yet at which the pump rests: what other slots say waits behind it. */
+const REST_BYTES = 128 * 1024;
 /** Frames of one message. */
-const READ_BYTES = 256 * 1024;
+const READ_BYTES = 64 * 1024;
 
 export class LogPump {
   readonly #log: FrameLog;

@@ -3,8 +3,8 @@ import type { KeptProcess, StreamName, Subscription } from '../keeper.ts';
 import type { Channel } from './channel.ts';
 import type { News } from './contract.ts';
 
-/** Sent and not used up yet, of each stream: enough for a fast reader, and little when a hundred of them are slow. */
-const WINDOW_BYTES = 256 * 1024;
+/** Sent and not used up yet, of each stream: enough for a fast reader, and little for what other slots say, which waits behind it. */
+const WINDOW_BYTES = 128 * 1024;
 
 interface Window {
   bytes: number;
