@@ -15,14 +15,15 @@ const bytes = Math.round(Number(/^\d/.test(what ?? '') ? what : 1) * 2 ** 30);
 const SLOW_BYTES = 2 * 1024 * 1024;
 const SLOW_MS = 15_000;
 
-/** Lines, as a build prints them. */
+/** Lines, as a build prints them. NULs stand in JSON as six characters each. */
 const text = (size) => `yes 0123456789abcdefghijklmnopqrstuvwxyz | head -c ${size}`;
 
 /** Each floods a slot of its own, from a process of its own; resolves with the bytes that it was told of. */
 const floods = {
   'exec, kept': async (slot, size) =>
     (await slot.exec.run({ command: text(size), timeoutMs: 0, maxOutputBytes: 1024 })).stdoutBytes,
-  'exec, streamed to a fast reader': async (slot, size) => await streamed(slot, size, () => null),
+  'exec, streamed to a fast reader': async (slot, size) => await streamed(slot, text(size)),
+  'exec, NULs streamed to a fast reader': async (slot, size) => await streamed(slot, `head -c ${size} /dev/zero`),
   'exec, streamed to a slow reader': async (slot, size, url) => await slow(slot, size, url),
   'terminal, nobody looks': async (slot, size) => await terminal(slot, size),
   'terminal, one looks': async (slot, size, url) => {
@@ -49,13 +50,10 @@ const floods = {
   },
 };
 
-async function streamed(slot, size, slowDown) {
-  const process = await slot.exec.start({ command: text(size), stream: true, timeoutMs: 0 });
+async function streamed(slot, command) {
+  const process = await slot.exec.start({ command, stream: true, timeoutMs: 0 });
   let got = 0;
-  for await (const { data } of process) {
-    got += data.length;
-    await slowDown();
-  }
+  for await (const { data } of process) got += data.length;
   await process.exit;
   return got;
 }
@@ -157,7 +155,7 @@ console.log(
   `idle: exec ${shown(idle.exec)} ms, terminal.run ${shown(idle.terminal)} ms (p50/p99); ${bytes} bytes each\n`,
 );
 console.log(
-  'flood                              s  bytes told   gateway MiB  keeper MiB  exec ms      ratio  terminal ms  ratio',
+  'flood                                 s  bytes told   gateway MiB  keeper MiB  exec ms      ratio  terminal ms  ratio',
 );
 const chosen = (name) => given.length === 0 || given.some((part) => name.includes(part));
 for (const name of Object.keys(floods).filter(chosen)) {
@@ -178,7 +176,7 @@ for (const name of Object.keys(floods).filter(chosen)) {
   clearInterval(sampling);
   const ratio = (kind) => (loaded[kind][0] / idle[kind][0]).toFixed(1);
   console.log(
-    `${name.padEnd(33)} ${((performance.now() - startMs) / 1000).toFixed(0).padStart(3)}  ${told.trim().padEnd(11)} ` +
+    `${name.padEnd(36)} ${((performance.now() - startMs) / 1000).toFixed(0).padStart(3)}  ${told.trim().padEnd(11)} ` +
       `${most.gateway.toFixed(0).padStart(10)}  ${most.keeper.toFixed(0).padStart(10)}   ${shown(loaded.exec)}  ${ratio('exec').padStart(5)}   ${shown(loaded.terminal)}  ${ratio('terminal').padStart(5)}`,
   );
 }

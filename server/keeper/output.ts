@@ -86,8 +86,12 @@ export class OutputKeeper {
     return this.#last;
   }
 
-  /** Nothing is added any more: the budget is for others. */
+  /** Nothing is added any more: the budget is for others, and so is the room that was not needed. */
   end(): void {
+    if (this.#headLength < this.#head.length / 2) {
+      this.#head = resized(this.#head, this.#headLength);
+      this.#last = null;
+    }
     this.#budget?.give(this.#taken);
     this.#taken = 0;
   }

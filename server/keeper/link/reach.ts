@@ -24,7 +24,7 @@ const LOOK_MS = 10;
 /** What a keeper needs of the environment: nothing of the gateway's secrets. */
 const ENVIRONMENT = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'LC_ALL', 'TZ'] as const;
 /** A process that spawns is forked in proportion to its memory, so it keeps its young generation small; see thrift.ts. */
-const NODE_FLAGS = ['--max-semi-space-size=2', '--expose-gc'] as const;
+const NODE_FLAGS = ['--max-semi-space-size=1', '--optimize-for-size', '--expose-gc'] as const;
 /** What is freed goes back to the system. */
 const ALLOCATOR = { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072', MALLOC_MMAP_THRESHOLD_: '65536' };
 
