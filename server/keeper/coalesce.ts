@@ -10,7 +10,7 @@ export const MAX_FRAME_CHARS = 60 * 1024;
 /** Half of a screen's refresh: nobody sees the difference. */
 const WINDOW_MS = 8;
 /** Bursts of a prompt or an editor's redraw pass through at once; a flood is over these within a millisecond. */
-const WINDOW_PIECES = 8;
+const WINDOW_PIECES = 16;
 const WINDOW_CHARS = 16 * 1024;
 /** How long output waits for more under load; below WINDOW_MS, so that waiting never becomes the rule for a slow program. */
 const WAIT_MS = 6;
@@ -42,6 +42,11 @@ export class Coalescer {
   /** Takes a copy: the buffer may be used again at once. */
   push(bytes: Buffer): void {
     this.#add(this.#decoder.write(bytes));
+  }
+
+  /** Somebody typed: what comes next may be the answer, and he waits for it. */
+  typed(): void {
+    this.#windowStartMs = Number.NEGATIVE_INFINITY;
   }
 
   /** Gives out what waits. */

@@ -104,6 +104,7 @@ export class PtyTerminal implements KeptTerminal, Pausable {
         'The program in the terminal does not read what is typed. End it by keys or a signal.',
       );
     }
+    this.#coalescer.typed();
     if (!this.#options.recordInput || data === '') return;
     this.#coalescer.flush();
     this.#append('i', data);

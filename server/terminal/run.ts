@@ -187,7 +187,8 @@ async function first(
   try {
     return await Promise.race([watch.over, timedOut, aborted]);
   } finally {
-    settled.abort();
+    // With a reason of its own no error is made for it, with its stack.
+    settled.abort('settled');
   }
 }
 

@@ -1,7 +1,7 @@
 // The files that the gateway shows to the shell read-only: its rc, and for each run the script and what the terminal shows of it.
 // The payload may read them and never write.
 import { closeSync, fchmodSync, openSync, writeSync } from 'node:fs';
-import { open, rm } from 'node:fs/promises';
+import { open, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { displayText } from './display.ts';
 
@@ -54,13 +54,15 @@ export class Spool {
       await write(path, text);
     } catch (error) {
       // On a full disk: the half of an rc has the nonce too.
-      await rm(path, { force: true });
+      await this.#remove(name);
       throw error;
     }
   }
 
   async #remove(name: string): Promise<void> {
-    await rm(join(this.#hostDirectory, name), { force: true });
+    await unlink(join(this.#hostDirectory, name)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+    });
   }
 }
 

@@ -49,6 +49,7 @@ export class Channel {
   readonly #decoder = new MessageDecoder();
   readonly #pending = new Map<number, Pending>();
   #calls = 0;
+  #isCorked = false;
   #isClosed = false;
 
   constructor(socket: Socket, options: ChannelOptions) {
@@ -102,10 +103,20 @@ export class Channel {
   #send(message: Message): void {
     if (this.#isClosed || !this.#socket.writable) return;
     const [length, body] = encodeMessage(message);
-    this.#socket.cork();
+    this.#cork();
     this.#socket.write(length);
     this.#socket.write(body);
-    this.#socket.uncork();
+  }
+
+  /** What is sent in one go leaves in one. */
+  #cork(): void {
+    if (this.#isCorked) return;
+    this.#isCorked = true;
+    this.#socket.cork();
+    process.nextTick(() => {
+      this.#isCorked = false;
+      this.#socket.uncork();
+    });
   }
 
   #read(piece: Buffer): void {

@@ -27,9 +27,9 @@ test('keystrokes with pauses between them each pass at once', () => {
 test('many small pieces in a moment become one frame, which waits no longer than 6 ms', () => {
   const { clock, coalescer, frames } = start();
   for (let piece = 0; piece < 100; piece++) coalescer.push(Buffer.from('x'));
-  expect(frames).toHaveLength(8);
+  expect(frames).toHaveLength(16);
   clock.advance(6);
-  expect(frames).toHaveLength(9);
+  expect(frames).toHaveLength(17);
   expect(frames.join('')).toBe('x'.repeat(100));
 });
 
@@ -45,6 +45,21 @@ test('under a steady flood there is about one frame each 6 ms, and output passes
   const before = frames.length;
   coalescer.push(Buffer.from('$ '));
   expect(frames).toHaveLength(before + 1);
+});
+
+test('what comes when somebody has typed passes at once, also in a flood', () => {
+  const { clock, coalescer, frames } = start();
+  for (let piece = 0; piece < 400; piece++) {
+    coalescer.push(Buffer.from('0123456789'));
+    clock.advance(0.25);
+  }
+  const before = frames.length;
+  coalescer.push(Buffer.from('waits'));
+  expect(frames).toHaveLength(before);
+  coalescer.typed();
+  coalescer.push(Buffer.from('echo'));
+  expect(frames).toHaveLength(before + 1);
+  expect(frames.at(-1)?.endsWith('waitsecho')).toBe(true);
 });
 
 test('a flood becomes frames of at most 64 KiB without waiting for time', () => {
