@@ -93,8 +93,8 @@ export interface Attached {
   readonly leases: readonly WireLease[];
 }
 
-/** [time in ms, code, data] */
-export type WireFrame = readonly [number, FrameCode, string];
+/** [time in ms, code, data]; data that is long comes as bytes of UTF-8, which Node makes many times faster than the encoder does. */
+export type WireFrame = readonly [number, FrameCode, string | Uint8Array];
 
 /** What the gateway asks, with the answer. */
 export interface Calls {

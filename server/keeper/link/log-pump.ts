@@ -1,13 +1,16 @@
 // Sends the frames of one log as they come, as long as the other side takes them. It waits for nobody: what fell out of the ring meanwhile is
 // only in the recording, and the other side is told to look there.
+import type { NumberedFrame } from '../../../protocol/frame.ts';
 import type { FrameLog } from '../frame-log.ts';
 import type { Channel } from './channel.ts';
-import type { News } from './contract.ts';
+import type { News, WireFrame } from './contract.ts';
 
 /** Not taken yet at which the pump rests: what other slots say waits behind it. */
 const REST_BYTES = 128 * 1024;
 /** Frames of one message. */
 const READ_BYTES = 64 * 1024;
+/** Data that is longer goes as bytes. */
+const MAX_STRING_CHARS = 256;
 
 export class LogPump {
   readonly #log: FrameLog;
@@ -42,7 +45,7 @@ export class LogPump {
       }
       const seq = frames[0]?.seq ?? 0;
       this.#seq = frames.at(-1)?.seq ?? this.#seq;
-      const wire = frames.map(({ timeMs, code, data }) => [timeMs, code, data] as const);
+      const wire = frames.map(wireFrame);
       this.#tell('frames', { cast: this.#log.cast, seq, frames: wire });
     }
     if (!this.#log.closed || this.#seq !== this.#log.lastSeq) return;
@@ -60,3 +63,9 @@ export class LogPump {
     this.#channel.tell(name, params);
   }
 }
+
+const wireFrame = ({ timeMs, code, data }: NumberedFrame): WireFrame => [
+  timeMs,
+  code,
+  data.length > MAX_STRING_CHARS ? Buffer.from(data) : data,
+];

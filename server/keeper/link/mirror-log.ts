@@ -4,6 +4,7 @@ import type { FrameCode, NumberedFrame } from '../../../protocol/frame.ts';
 import { FrameLog } from '../frame-log.ts';
 import type { LogSpec } from '../keeper.ts';
 import type { WireFrame } from './contract.ts';
+import { bufferOf } from './wire.ts';
 
 export interface MirrorLogOptions {
   readonly spec: LogSpec;
@@ -28,7 +29,8 @@ export class MirrorLog extends FrameLog {
 
   /** Frames of the keeper; those that are here already are left out. */
   add(seq: number, frames: readonly WireFrame[]): void {
-    for (const [index, [timeMs, code, data]] of frames.entries()) {
+    for (const [index, [timeMs, code, sent]] of frames.entries()) {
+      const data = typeof sent === 'string' ? sent : bufferOf(sent).toString();
       if (seq + index > this.lastSeq) this.take({ seq: seq + index, timeMs, code, data });
     }
     this.#wake();

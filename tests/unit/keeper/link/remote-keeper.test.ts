@@ -205,7 +205,7 @@ test('a keeper of another version is refused in words, and left alone', async ()
     for (const part of encodeMessage(greeting)) socket.write(part);
   });
   await new Promise<void>((resolve) => server.listen(join(home.dataDir, 'keeper.sock'), resolve));
-  await expect(reach()).rejects.toThrow(/process 4242.*slotcast 9\.9\.9.*version 2.*kill 4242/);
+  await expect(reach()).rejects.toThrow(/process 4242.*slotcast 9\.9\.9.*version 3.*kill 4242/);
   await new Promise((resolve) => server.close(resolve));
 });
 
