@@ -5,7 +5,7 @@ import { Command } from 'commander';
 import { prepareFloor, removeFloor } from './floor.mjs';
 import { machine, rowText, tableText } from './table.mjs';
 
-const LINES = ['exec', 'rate', 'terminal-run', 'key', 'start', 'join'];
+const LINES = ['exec', 'rate', 'terminal-run', 'key', 'start', 'flood', 'memory', 'fan-out', 'join', 'seek', 'archive'];
 const RESULTS = new URL('results.md', import.meta.url).pathname;
 const WORKER = new URL('worker.mjs', import.meta.url).pathname;
 

@@ -19,7 +19,8 @@ const held = (thing) => {
 let closing = null;
 function closeAll() {
   closing ??= (async () => {
-    for (const thing of open.reverse()) await thing.close();
+    // One that cannot be closed keeps no other open.
+    for (const thing of open.reverse()) await Promise.resolve(thing.close()).catch((error) => console.error(error));
   })();
   return closing;
 }
