@@ -16,7 +16,11 @@ export async function writeCast(dataDir, bytes) {
   const file = createWriteStream(castFile(dataDir), { mode: 0o600 });
   const startedAt = Date.now() - HOUR_S * 1000;
   const slotcast = { cast: CAST, slot: 'slot_0', label: null, startedAt };
-  const header = { version: 3, term: { cols: 80, rows: 24, type: 'xterm-256color' }, timestamp: Math.floor(startedAt / 1000) };
+  const header = {
+    version: 3,
+    term: { cols: 80, rows: 24, type: 'xterm-256color' },
+    timestamp: Math.floor(startedAt / 1000),
+  };
   file.write(`${JSON.stringify({ ...header, slotcast })}\n`);
   const frameBytes = Buffer.byteLength(frame(0, 0));
   const stepS = Math.floor((HOUR_S * 1000 * frameBytes) / bytes) / 1000;

@@ -24,6 +24,7 @@ export async function startCrowd(address, count) {
     /** ms of all deliveries since, as their quantiles, and how many there were. */
     end: () => ask({ kind: 'end' }),
     close: async () => {
+      if (!child.connected) return;
       const ended = once(child, 'exit');
       child.disconnect();
       await ended;

@@ -1,5 +1,7 @@
 // Numbers of a measurement: taken one after the other, and what is told of many.
 
+const PAUSE_MS = 30;
+
 /** ms of each call, one after the other. */
 export async function timed(count, call) {
   const all = [];
@@ -7,6 +9,16 @@ export async function timed(count, call) {
     const beginMs = performance.now();
     await call(at);
     all.push(performance.now() - beginMs);
+  }
+  return all;
+}
+
+/** The same with a pause before each, in which what is prepared behind a reply can be done: an agent thinks far longer. */
+export async function paced(count, call) {
+  const all = [];
+  for (let at = 0; at < count; at++) {
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    all.push(...(await call()));
   }
   return all;
 }

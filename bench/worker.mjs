@@ -24,6 +24,10 @@ function closeAll() {
   })();
   return closing;
 }
+process.on('uncaughtException', (error) => {
+  console.error(error);
+  leave();
+});
 const leave = () => void closeAll().then(() => process.exit(1));
 for (const end of ['SIGINT', 'SIGTERM', 'disconnect']) process.once(end, leave);
 
@@ -52,17 +56,13 @@ try {
   const sides = { floor, ...more, slotcast, ...others };
   const samples = Object.fromEntries(Object.keys(sides).map((side) => [side, []]));
   const blocks = quick ? Math.min(2, line.blocks) : line.blocks;
-  for (const [side, run] of Object.entries(sides)) if (run && line.warmUp) await run(line.warmUp);
+  if (line.warmUp) for (const run of Object.values(sides)) await run(line.warmUp);
   const beginMs = performance.now();
   for (let block = 0; block < blocks; block++) {
-    for (const [side, run] of Object.entries(sides)) if (run) samples[side].push(...(await run(line.samples)));
+    for (const [side, run] of Object.entries(sides)) samples[side].push(...(await run(line.samples)));
   }
   const took = (performance.now() - beginMs) / 1000;
-  const result = Object.fromEntries(
-    Object.entries(samples)
-      .filter(([, all]) => all.length > 0)
-      .map(([side, all]) => [side, summary(all)]),
-  );
+  const result = Object.fromEntries(Object.entries(samples).map(([side, all]) => [side, summary(all)]));
   process.send({ result, notes: (await notes?.()) ?? [], took });
 } finally {
   await closeAll();

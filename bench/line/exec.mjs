@@ -1,5 +1,5 @@
-// One command after the other on a slot that has just run one.
-import { timed } from '../sample.mjs';
+// One command after the other on a slot that has just run one, as an agent runs them: with a pause between, and without.
+import { paced, timed } from '../sample.mjs';
 
 const command = 'true';
 
@@ -7,24 +7,26 @@ export const line = {
   what: 'one command `true`',
   unit: 'ms',
   aim: { p50: 1.5, p99: 5 },
-  blocks: 20,
-  samples: 25,
+  blocks: 15,
+  samples: 20,
   warmUp: 20,
   async open(bench) {
     const floor = bench.commands();
     const sockets = await bench.sockets();
     const gateway = await bench.gateway();
     const slot = await (await gateway.connect()).acquire();
+    const run = () => slot.exec.run({ command });
     return {
-      floor: (count) => floor.ask(`cold ${count}`),
+      floor: (count) => paced(count, () => floor.ask('cold 1')),
       more: {
-        'a sandbox that waits': (count) => floor.ask(`warm ${count}`),
-        'JSON-RPC by bare ws': (count) => timed(count, () => sockets.call()),
+        'floor, a sandbox that waits': (count) => paced(count, () => floor.ask('warm 1')),
+        'floor, JSON-RPC by bare ws': (count) => paced(count, () => timed(1, () => sockets.call())),
+        'slotcast without a pause between commands': (count) => timed(count, run),
       },
-      slotcast: (count) => timed(count, () => slot.exec.run({ command })),
+      slotcast: (count) => paced(count, () => timed(1, run)),
     };
   },
   http: {
-    side: (api) => (count) => timed(count, () => api.execute(0, 'bash', { command })),
+    side: (api) => (count) => paced(count, () => timed(1, () => api.execute(0, 'bash', { command }))),
   },
 };

@@ -1,7 +1,6 @@
 // A program that prints as fast as it can, and somebody who looks: until the agent has its result and the viewer the last line.
 // Every line must be in the recording, whatever the viewer was given of it.
 const LAST = 2_000_000;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: this is what stands there.
 const MARK = /\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)/g;
 const command = `seq 1 ${LAST}`;
 
@@ -52,7 +51,9 @@ export const line = {
     return {
       floor: () => floor.ask('flood'),
       slotcast: run,
-      notes: async () => [`lines lost in the recording: ${(await lostLines(looker, slot.cast, runs)).toLocaleString('en')}`],
+      notes: async () => [
+        `lines lost in the recording: ${(await lostLines(looker, slot.cast, runs)).toLocaleString('en')}`,
+      ],
     };
   },
 };

@@ -41,7 +41,9 @@ export const line = {
       },
       notes: () => {
         const last = parts.at(-1);
-        return [`its processes ${last.slots.toFixed(2)}, keeper ${last.keeper.toFixed(2)}, gateway ${last.gateway.toFixed(2)}`];
+        return [
+          `its processes ${last.slots.toFixed(2)}, keeper ${last.keeper.toFixed(2)}, gateway ${last.gateway.toFixed(2)}`,
+        ];
       },
     };
   },
