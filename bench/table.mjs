@@ -18,11 +18,11 @@ const number = (value) => (value >= 100 ? value.toFixed(0) : value >= 10 ? value
 const both = ({ p50, p99, count }) => (count > 1 ? `${number(p50)} (${number(p99)})` : number(p50));
 
 function aimText({ aim, unit }) {
-  const { p50, p99, ratio } = aim;
+  const { p50, p99, ratio, text = '' } = aim;
   if (ratio !== undefined) return `≤ ${ratio} × floor`;
   if (p50 !== undefined) return `≤ ${p50} ${unit}${p99 === undefined ? '' : ` (${p99})`}`;
   if (p99 !== undefined) return `p99 ≤ ${p99} ${unit}`;
-  return '';
+  return text;
 }
 
 /** Which aims are missed; empty when there is none. */

@@ -2,13 +2,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 const EVERY_MS = 5000;
-/** Without a process for each line. */
-const LOOP =
+/** Typed into a shell: a line about four times a second, without a process for each. */
+export const PRINTING =
   'coproc cat; clear; while read -t 0.25 -u "${COPROC[0]}"; [ $? -gt 128 ]; do echo "step $((i++)) of $RANDOM"; done\r';
 
 /** ms of every command that the slots ran meanwhile. */
 export async function work(slots, ms) {
-  for (const slot of slots) await slot.terminal.write(LOOP);
+  for (const slot of slots) await slot.terminal.write(PRINTING);
   const endMs = performance.now() + ms;
   const times = [];
   const one = async (slot, at) => {

@@ -1,6 +1,6 @@
 # Floor of terminals: what the kernel, bwrap and bash alone take, by a plain reader of a pty.
 # pty.pl FD=FILE… -- LINE…: LINE is a sandbox, to which a payload is added; each FILE is opened as FD for it. Reads orders from stdin:
-#   echo N    a key typed at `cat` until its echo, ms each
+#   echo N    a key typed at `cat` until it prints it, ms each
 #   mark N    `true` typed at a bash until its mark (OSC 133), ms each
 #   shell N   the sandbox with a bash until its prompt, ms each
 #   flood     all of `seq 1 2000000`, ms
@@ -84,12 +84,9 @@ sub timed {
 }
 
 sub echoes {
-  my $child = start(0, 'cat');
-  for my $n (1 .. shift) {
-    timed($child, 'x', 'x');
-    # Well below the longest line that the kernel takes.
-    if ($n % 500 == 0) { syswrite $child->{master}, "\n"; until_seen($child, "x\r\n") }
-  }
+  my $child = start(0, 'sh', '-c', 'stty raw -echo; echo ready; exec cat');
+  until_seen($child, 'ready');
+  timed($child, 'x', 'x') for 1 .. shift;
   end($child);
 }
 

@@ -1,4 +1,6 @@
-// A key that an agent types until its echo is at somebody else who looks.
+// A key that an agent types, until what the program prints for it is at somebody else who looks.
+import { timed } from '../sample.mjs';
+
 export const line = {
   what: 'keystroke → frame at a viewer',
   unit: 'ms',
@@ -10,9 +12,8 @@ export const line = {
     const floor = bench.terminals();
     const gateway = await bench.gateway();
     const { terminal, name } = await (await gateway.connect()).acquire();
-    await terminal.run({ command: 'stty -echo; clear' });
-    // The line is read as it comes, so that it never gets too long for the kernel.
-    await terminal.write('stty echo; exec cat\r');
+    await terminal.write('stty raw -echo; echo rea""dy; exec cat\r');
+    await terminal.wait({ text: 'ready' });
     const watch = await (await gateway.connect()).watch({ slot: name });
     let seen = () => {};
     const looking = (async () => {
@@ -25,22 +26,16 @@ export const line = {
         await looking;
       },
     });
-    const typed = async (text, wanted) => {
-      const beginMs = performance.now();
+    const typed = async (key) => {
       const shown = new Promise((resolve) => {
-        seen = (data) => data.includes(wanted) && resolve(performance.now() - beginMs);
+        seen = (data) => data.includes(key) && resolve();
       });
-      await terminal.write(text);
-      return await shown;
+      await terminal.write(key);
+      await shown;
     };
     return {
       floor: (count) => floor.ask(`echo ${count}`),
-      slotcast: async (count) => {
-        const all = [];
-        for (let at = 0; at < count; at++) all.push(await typed('x', 'x'));
-        await typed('\r', 'x\r\n');
-        return all;
-      },
+      slotcast: (count) => timed(count, () => typed('x')),
     };
   },
 };

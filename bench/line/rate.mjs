@@ -18,7 +18,7 @@ async function rateOf(run) {
 export const line = {
   what: `commands a second, ${SLOTS} slots`,
   unit: '/s',
-  aim: {},
+  aim: { text: 'above another server (--http)' },
   isRate: true,
   blocks: 6,
   samples: 1,
