@@ -6,6 +6,7 @@ import WebSocket from 'ws';
 
 /** Opened side by side. */
 const BATCH = 50;
+const SETTLE_MS = 500;
 /** So many values stand for all delays. */
 const QUANTILES = 1000;
 
@@ -60,6 +61,8 @@ function attend() {
       for (let left = count; left > 0; left -= BATCH) {
         await Promise.all(Array.from({ length: Math.min(BATCH, left) }, () => open(address)));
       }
+      // What each is given first is there.
+      await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
       process.send('open');
     } else if (kind === 'begin') {
       delays = [];

@@ -53,10 +53,10 @@ export async function startGateway({ flags = [], env = {}, nodeFlags = [], befor
       clients.push(client);
       return client;
     },
-    /** The number behind a name in /metrics. Delays are those since it was read last. */
-    metric: async (name) => {
+    /** p99 of its event loop since this was asked last, in ms. */
+    loopDelay: async () => {
       const text = await (await fetch(`${url}/metrics`)).text();
-      return Number(new RegExp(`^${name} (\\S+)`, 'm').exec(text)?.[1]);
+      return Number(/^slotcast_nodejs_eventloop_lag_p99_seconds (\S+)/m.exec(text)[1]) * 1000;
     },
     close: () => {
       closing ??= close();

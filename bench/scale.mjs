@@ -11,7 +11,6 @@ import { attachLoopDelay } from './loop-delay.mjs';
 import { pssMb, withChildren } from './memory.mjs';
 import { plot } from './plot.mjs';
 import { quantile, timed } from './sample.mjs';
-
 import { work } from './working.mjs';
 
 const FOLDER = new URL('scale/', import.meta.url).pathname;
@@ -23,9 +22,6 @@ const WORK_MS = { full: 20_000, quick: 3000 };
 /** Started side by side. */
 const BATCH = 4;
 const SETTLE_MS = 3000;
-
-/** What of a name in /metrics is asked for as the gateway's delay. */
-const LAG = 'slotcast_nodejs_eventloop_lag_p99_seconds';
 
 /** Runs all of it and writes the charts; resolves with Markdown. */
 export async function scale({ quick, facts, tell }) {
@@ -54,9 +50,9 @@ async function overSlots(counts, tell) {
       const rate = ((count - there) * 1000) / (performance.now() - beginMs);
       there = count;
       await delay(SETTLE_MS);
-      await Promise.all([gateway.metric(LAG), keeper.reset()]);
+      await Promise.all([gateway.loopDelay(), keeper.reset()]);
       await delay(SETTLE_MS);
-      const lag = { gateway: (await gateway.metric(LAG)) * 1000, keeper: await keeper.p99() };
+      const lag = { gateway: await gateway.loopDelay(), keeper: await keeper.p99() };
       const now = sizes(gateway);
       const each = Object.fromEntries(Object.entries(now).map(([part, mb]) => [part, (mb - empty[part]) / count]));
       const exec = await timed(100, () => probe.exec.run({ command: 'true' }));
@@ -98,9 +94,9 @@ async function atWork(count, { ms, tell }) {
     const slots = await begin(gateway, count);
     const rate = (count * 1000) / (performance.now() - beginMs);
     const keeper = await attachLoopDelay(gateway.keeperPid());
-    await Promise.all([gateway.metric(LAG), keeper.reset()]);
+    await Promise.all([gateway.loopDelay(), keeper.reset()]);
     const times = await work(slots, ms);
-    const lag = { gateway: (await gateway.metric(LAG)) * 1000, keeper: await keeper.p99() };
+    const lag = { gateway: await gateway.loopDelay(), keeper: await keeper.p99() };
     keeper.close();
     tell(`${count} slots at work`);
     return { count, rate, lag, commands: times.length, p50: quantile(times, 0.5), p99: quantile(times, 0.99) };

@@ -53,7 +53,7 @@ async function httpSides({ slots = 1, side }) {
 try {
   const { floor, slotcast, more = {}, notes } = await line.open(bench);
   const others = http !== null && line.http !== undefined ? await httpSides(line.http) : {};
-  const sides = { floor, ...more, slotcast, ...others };
+  const sides = { floor, slotcast, ...more, ...others };
   const samples = Object.fromEntries(Object.keys(sides).map((side) => [side, []]));
   const blocks = quick ? Math.min(2, line.blocks) : line.blocks;
   if (line.warmUp) for (const run of Object.values(sides)) await run(line.warmUp);
