@@ -18,7 +18,7 @@ const SLOTS = { full: [1, 8, 50, 200, 500], quick: [1, 4, 8] };
 const VIEWERS = { full: [1, 10, 100, 1000], quick: [1, 10] };
 const CAST_MB = { full: [1, 10, 100], quick: [1, 2] };
 const WORKING = { full: 200, quick: 4 };
-const WORK_MS = { full: 20_000, quick: 3000 };
+const WORK_MS = { full: 30_000, quick: 3000 };
 /** Started side by side. */
 const BATCH = 4;
 const SETTLE_MS = 3000;
@@ -232,7 +232,7 @@ function report({ facts, slots, working, viewers, casts }) {
     '',
     `## ${count} slots at work`,
     '',
-    'Each prints four lines a second and runs a command every five seconds.',
+    'Each prints four lines a second and runs a command every ten seconds.',
     '',
     ...table(
       ['started a second', 'commands', 'one command, p50 (p99)', 'loop: gateway', 'loop: keeper'],

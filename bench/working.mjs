@@ -1,7 +1,7 @@
 // Many slots that work at once: each prints four lines a second in its terminal, and runs a command every few seconds.
 import { setTimeout as delay } from 'node:timers/promises';
 
-const EVERY_MS = 5000;
+const EVERY_MS = 10_000;
 /** Typed into a shell: a line about four times a second, without a process for each. */
 export const PRINTING =
   'coproc cat; clear; while read -t 0.25 -u "${COPROC[0]}"; [ $? -gt 128 ]; do echo "step $((i++)) of $RANDOM"; done\r';
