@@ -181,10 +181,13 @@ function charts({ slots, viewers, casts }) {
     series: { p50: viewers.map(({ count, p50 }) => [count, p50]), p99: viewers.map(({ count, p99 }) => [count, p99]) },
   });
   draw('recordings', {
-    title: 'join and seek, p50',
+    title: 'join and seek',
     xLabel: 'MB recorded',
     unit: 'ms',
-    series: { join: casts.map(({ mb, join }) => [mb, join]), seek: casts.map(({ mb, seek }) => [mb, seek]) },
+    series: {
+      'the first viewer': casts.map(({ mb, firstJoin }) => [mb, firstJoin]),
+      seek: casts.map(({ mb, seek }) => [mb, seek]),
+    },
   });
 }
 
