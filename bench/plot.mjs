@@ -20,6 +20,7 @@ export function plot({ title, xLabel, unit, series }) {
   const ticks = [...new Set(points.map(([x]) => x))].sort((a, b) => a - b);
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="11" fill="${GREY}">`,
+    `<title>${title}</title>`,
     text(LEFT, 18, title, 'font-weight="bold" font-size="13"'),
     ...Array.from({ length: STEPS + 1 }, (_, step) => grid((top * step) / STEPS, { down, unit })),
     ...ticks.map((x) => text(across(x), HEIGHT - BOTTOM + 16, x.toLocaleString('en'), 'text-anchor="middle"')),
