@@ -1,30 +1,15 @@
 // `node bench/crowd.mjs [CONNECTIONS=5000]` after a build: so many viewers' WebSockets that say nothing, and an agent that works meanwhile.
-import { spawn } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import WebSocket from 'ws';
-import { connect } from '../dist/client/index.js';
+import { startGateway, TOKEN } from './gateway.mjs';
 
-const TOKEN = 'a-token-of-this-run-and-of-no-other';
 const count = Number(process.argv[2] ?? 5000);
 /** Opened side by side. */
 const BATCH = 50;
-const dataDir = mkdtempSync(join(tmpdir(), 'slotcast-crowd-'));
-chmodSync(dataDir, 0o711);
-const program = new URL('../dist/cli/main.js', import.meta.url).pathname;
-const gateway = spawn(process.execPath, [program, 'serve', '--port', '0', '--data-dir', dataDir, '--slots', '4'], {
-  env: { ...process.env, SLOTCAST_TOKEN: TOKEN },
-  stdio: ['ignore', 'pipe', 'inherit'],
-});
-const url = await new Promise((resolve) => {
-  gateway.stdout.on('data', (text) => {
-    const found = /http:\/\/\S+:\d+/.exec(text)?.[0];
-    if (found) resolve(found);
-  });
-});
+const gateway = await startGateway({ flags: ['--slots', '4'] });
+const { url } = gateway;
 const mib = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${gateway.pid}/status`, 'utf8'))[1]) / 1024;
-const client = await connect({ url, token: TOKEN });
+const client = await gateway.connect();
 const slot = await client.acquire();
 const times = async () => {
   const all = [];
@@ -60,8 +45,5 @@ console.log(
     `${(((crowded.mib - alone.mib) * 1024) / count).toFixed(1)} KiB each; exec ${alone.ms.toFixed(1)} ms alone, ${crowded.ms.toFixed(1)} ms beside them`,
 );
 for (const socket of sockets) socket.terminate();
-await client.close();
-gateway.kill('SIGTERM');
-await new Promise((resolve) => gateway.once('exit', resolve));
-rmSync(dataDir, { recursive: true, force: true });
+await gateway.close();
 process.exit(closed === 0 ? 0 : 1);

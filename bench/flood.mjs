@@ -1,14 +1,12 @@
 // `node bench/flood.mjs [GB=1] [PART OF A NAME…]` after a build: so much output through exec and through the terminal, to fast, slow and stuck readers, while
 // another slot goes on working. Prints the memory of gateway and keeper, and the latency of the other slot beside its idle one.
 import { spawn } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import WebSocket from 'ws';
 import { connect } from '../dist/client/index.js';
+import { startGateway, TOKEN } from './gateway.mjs';
 
-const TOKEN = 'a-token-of-this-run-and-of-no-other';
 const [what, ...given] = process.argv.slice(2);
 const bytes = Math.round(Number(/^\d/.test(what ?? '') ? what : 1) * 2 ** 30);
 /** A slow reader takes so much in a second; it is left after some seconds. */
@@ -97,23 +95,11 @@ if (Object.hasOwn(floods, what)) {
   process.exit(0);
 }
 
-const dataDir = mkdtempSync(join(tmpdir(), 'slotcast-flood-'));
-chmodSync(dataDir, 0o711);
-const program = new URL('../dist/cli/main.js', import.meta.url).pathname;
-const flags = ['serve', '--port', '0', '--data-dir', dataDir, '--slots', '4', '--drain-ms', '0', '--grace-ms', '0'];
-const gateway = spawn(process.execPath, [program, ...flags], {
-  env: { ...process.env, SLOTCAST_TOKEN: TOKEN },
-  stdio: ['ignore', 'pipe', 'inherit'],
-});
-const url = await new Promise((resolve) => {
-  gateway.stdout.on('data', (text) => {
-    const found = /http:\/\/\S+:\d+/.exec(text)?.[0];
-    if (found) resolve(found);
-  });
-});
-const keeperPid = Number(readFileSync(join(dataDir, 'keeper.pid'), 'utf8').split(' ')[0]);
+const gateway = await startGateway({ flags: ['--slots', '4', '--grace-ms', '0'] });
+const { url } = gateway;
+const keeperPid = gateway.keeperPid();
 const mib = (pid) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) / 1024;
-const client = await connect({ url, token: TOKEN });
+const client = await gateway.connect();
 const other = await client.acquire();
 
 /** p50 and p99 in ms of a command and of a terminal.run, one after the other, until `over`. */
@@ -180,7 +166,4 @@ for (const name of Object.keys(floods).filter(chosen)) {
       `${most.gateway.toFixed(0).padStart(10)}  ${most.keeper.toFixed(0).padStart(10)}   ${shown(loaded.exec)}  ${ratio('exec').padStart(5)}   ${shown(loaded.terminal)}  ${ratio('terminal').padStart(5)}`,
   );
 }
-await client.close();
-gateway.kill('SIGTERM');
-await new Promise((resolve) => gateway.once('exit', resolve));
-rmSync(dataDir, { recursive: true, force: true });
+await gateway.close();

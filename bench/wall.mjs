@@ -1,12 +1,9 @@
 // `node bench/wall.mjs [SLOTS]` after a build: what a wall of busy slots costs the gateway, with and without somebody looking, in turns of
 // one run; and what it costs the browser that shows it. The agents are processes of their own: the slots' shells.
-import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { readFileSync } from 'node:fs';
 import { chromium } from 'playwright-core';
-import { connect } from '../dist/client/index.js';
+import { startGateway, TOKEN } from './gateway.mjs';
+import { PRINTING } from './working.mjs';
 
 const slots = Number(process.argv[2] ?? 100);
 /** Long enough to even out the seconds. */
@@ -15,11 +12,7 @@ const TURNS = 3;
 /** Clock ticks of /proc a second: USER_HZ, 100 on every Linux. */
 const HZ = 100;
 
-const program = new URL('../dist/cli/main.js', import.meta.url).pathname;
-const dataDir = mkdtempSync(join(tmpdir(), 'slotcast-bench-'));
-const flags = ['serve', '--port', '0', '--slots', String(slots), '--data-dir', dataDir, '--log-level', 'error'];
-const gateway = spawn(process.execPath, [program, ...flags], { stdio: ['ignore', 'pipe', 'ignore'] });
-const closed = new Promise((resolve) => gateway.on('close', resolve));
+const gateway = await startGateway({ flags: ['--slots', String(slots)] });
 
 /** User and system time of the gateway, ms. */
 function cpuMs() {
@@ -44,27 +37,14 @@ async function measure(read = cpuMs) {
 const shown = (list) => list.map((percent) => percent.toFixed(1)).join(' ');
 const mean = (list) => list.reduce((sum, value) => sum + value, 0) / list.length;
 
-async function start() {
-  for await (const line of createInterface({ input: gateway.stdout })) {
-    const url = /http:\/\/127\.0\.0\.1:\d+/.exec(line)?.[0];
-    if (url) return { url, token: readFileSync(join(dataDir, 'token'), 'utf8').trim() };
-  }
-  throw new Error('The gateway did not start.');
-}
-
-/** A shell that prints a line about four times a second, without a process for each. */
-const LOOP =
-  'coproc cat; clear; while read -t 0.25 -u "${COPROC[0]}"; [ $? -gt 128 ]; do echo "step $((i++)) of $RANDOM"; done\r';
-
-async function work(at) {
-  const client = await connect(at);
+async function work() {
+  const client = await gateway.connect();
   const slot = await client.acquire();
   await slot.terminal.start({ cols: 100, rows: 30 });
-  await slot.terminal.write(LOOP);
-  return client;
+  await slot.terminal.write(PRINTING);
 }
 
-async function inBrowser(at) {
+async function inBrowser() {
   const browser = await chromium.launch({
     executablePath: '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
@@ -76,7 +56,7 @@ async function inBrowser(at) {
       for (const { duration } of list.getEntries()) globalThis.longest = Math.max(globalThis.longest, duration);
     }).observe({ type: 'longtask' });
   });
-  await page.goto(`${at.url}/#share=${at.token}`);
+  await page.goto(`${gateway.url}/#share=${TOKEN}`);
   await page
     .locator('a.card')
     .nth(slots - 1)
@@ -95,10 +75,8 @@ async function inBrowser(at) {
 }
 
 try {
-  const at = await start();
-  const agents = [];
-  for (let count = 0; count < slots; count++) agents.push(await work(at));
-  const viewer = await connect(at);
+  for (let count = 0; count < slots; count++) await work();
+  const viewer = await gateway.connect();
   const [alone, watched] = [[], []];
   let screens = 0;
   viewer.on('slots.screens', (batch) => {
@@ -116,12 +94,8 @@ try {
   console.log(`a wall is watched ${shown(watched)}`);
   console.log(`the wall's part   ${(mean(watched) - mean(alone)).toFixed(1)} (aim: below 15)`);
   console.log(`screens a second  ${(screens / ((TURNS * (TURN_MS + 1000)) / 1000)).toFixed(0)}`);
-  const { percent, longestMs } = await inBrowser(at);
+  const { percent, longestMs } = await inBrowser();
   console.log(`browser: ${percent.toFixed(1)} percent of its main thread, longest task ${longestMs.toFixed(0)} ms`);
-  await viewer.close();
-  await Promise.all(agents.map((agent) => agent.close()));
 } finally {
-  gateway.kill();
-  await closed;
-  rmSync(dataDir, { recursive: true, force: true });
+  await gateway.close();
 }
