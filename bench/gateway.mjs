@@ -16,8 +16,8 @@ export function newDirectory() {
   return directory;
 }
 
-/** `before` gets the data directory ahead of the start; `keepData` leaves it to the caller. */
-export async function startGateway({ flags = [], env = {}, nodeFlags = [], before, keepData = false } = {}) {
+/** `before` gets the data directory ahead of the start; `keepData` leaves it to the caller; `signal` closes it. */
+export async function startGateway({ flags = [], env = {}, nodeFlags = [], before, keepData = false, signal } = {}) {
   const dataDir = newDirectory();
   await before?.(dataDir);
   const args = [...nodeFlags, PROGRAM, 'serve', '--port', '0', '--data-dir', dataDir, '--drain-ms', '0'];
@@ -43,7 +43,7 @@ export async function startGateway({ flags = [], env = {}, nodeFlags = [], befor
     await ended;
     if (!keepData) rmSync(dataDir, { recursive: true, force: true });
   };
-  return {
+  const gateway = {
     url,
     dataDir,
     pid: child.pid,
@@ -63,4 +63,7 @@ export async function startGateway({ flags = [], env = {}, nodeFlags = [], befor
       return closing;
     },
   };
+  signal?.addEventListener('abort', () => void gateway.close());
+  if (signal?.aborted) await gateway.close();
+  return gateway;
 }

@@ -12,11 +12,12 @@ const WORKER = new URL('worker.mjs', import.meta.url).pathname;
 
 const SCALE = 'scale';
 let worker = null;
-let stopped = false;
+const stopping = new AbortController();
 // The worker ends what it has started; then what is written here for all of them is removed.
 for (const signal of ['SIGINT', 'SIGTERM']) {
-  process.once(signal, () => {
-    stopped = true;
+  // It may come twice: from a terminal or timeout to the whole group.
+  process.on(signal, () => {
+    stopping.abort();
     worker?.kill();
   });
 }
@@ -36,7 +37,7 @@ if (unknown.length > 0)
 
 const facts = machine();
 if (command.args.includes(SCALE)) {
-  const text = await scale({ quick, facts, tell: (what) => console.log(what) });
+  const text = await scale({ quick, facts, signal: stopping.signal, tell: (what) => console.log(what) });
   console.log(`\n${text}`);
   if (!quick) writeFileSync(SCALE_RESULTS, text);
 }
@@ -53,7 +54,7 @@ async function table(wanted) {
   const rows = [];
   try {
     for (const one of lines) {
-      if (stopped) break;
+      if (stopping.signal.aborted) break;
       rows.push({ ...one, measured: await measure(one.name, { prepared, quick, http }) });
       console.log(rowText(rows.at(-1)));
     }

@@ -23,20 +23,21 @@ const WORK_MS = { full: 30_000, quick: 3000 };
 const BATCH = 4;
 const SETTLE_MS = 3000;
 
-/** Runs all of it and writes the charts; resolves with Markdown. */
-export async function scale({ quick, facts, tell }) {
+/** Runs all of it and writes the charts; resolves with Markdown. `signal` ends it. */
+export async function scale({ quick, facts, tell, signal }) {
   const size = quick ? 'quick' : 'full';
-  const slots = await overSlots(SLOTS[size], tell);
-  const working = await atWork(WORKING[size], { ms: WORK_MS[size], tell });
-  const viewers = await overViewers(VIEWERS[size], tell);
-  const casts = await overCasts(CAST_MB[size], tell);
+  const start = (options) => startGateway({ ...options, signal });
+  const slots = await overSlots(SLOTS[size], { start, tell });
+  const working = await atWork(WORKING[size], { start, ms: WORK_MS[size], tell });
+  const viewers = await overViewers(VIEWERS[size], { start, tell });
+  const casts = await overCasts(CAST_MB[size], { start, tell });
   if (!quick) charts({ slots, viewers, casts });
   return report({ facts, slots, working, viewers, casts });
 }
 
 /** Idle slots with terminals, more and more of them in one gateway. */
-async function overSlots(counts, tell) {
-  const gateway = await startGateway({ flags: ['--slots', String(counts.at(-1) + 1)] });
+async function overSlots(counts, { start, tell }) {
+  const gateway = await start({ flags: ['--slots', String(counts.at(-1) + 1)] });
   const rows = [];
   try {
     const probe = await (await gateway.connect()).acquire();
@@ -87,8 +88,8 @@ function sizes(gateway) {
   return { processes: pssMb(others), keeper: pssMb([keeper]), gateway: pssMb([own]) };
 }
 
-async function atWork(count, { ms, tell }) {
-  const gateway = await startGateway({ flags: ['--slots', String(count)] });
+async function atWork(count, { start, ms, tell }) {
+  const gateway = await start({ flags: ['--slots', String(count)] });
   try {
     const beginMs = performance.now();
     const slots = await begin(gateway, count);
@@ -105,8 +106,8 @@ async function atWork(count, { ms, tell }) {
   }
 }
 
-async function overViewers(counts, tell) {
-  const gateway = await startGateway();
+async function overViewers(counts, { start, tell }) {
+  const gateway = await start();
   const rows = [];
   try {
     const slot = await (await gateway.connect()).acquire();
@@ -125,14 +126,14 @@ async function overViewers(counts, tell) {
   return rows;
 }
 
-async function overCasts(lengthsMb, tell) {
+async function overCasts(lengthsMb, { start, tell }) {
   const rows = [];
   for (const mb of lengthsMb) {
     let durationS = 0;
     const before = async (dataDir) => {
       durationS = await writeCast(dataDir, mb * 2 ** 20);
     };
-    const gateway = await startGateway({ before });
+    const gateway = await start({ before });
     try {
       const client = await gateway.connect();
       const [firstSeek] = await timed(1, () => client.cast.seek(CAST, durationS / 2));

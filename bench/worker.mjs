@@ -29,7 +29,7 @@ process.on('uncaughtException', (error) => {
   leave();
 });
 const leave = () => void closeAll().then(() => process.exit(1));
-for (const end of ['SIGINT', 'SIGTERM', 'disconnect']) process.once(end, leave);
+for (const end of ['SIGINT', 'SIGTERM', 'disconnect']) process.on(end, leave);
 
 /** What a line may use; everything is started when it is asked for. */
 const bench = {
