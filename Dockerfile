@@ -18,7 +18,7 @@ FROM build AS test
 RUN apt-get update \
   # python3 and its zipfile read archives, git makes what is archived, procps is asked for processes.
   && apt-get install --yes --no-install-recommends git procps python3 \
-  && rm -rf /var/lib/apt/lists/*
+  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 USER 1000:1000
 CMD ["node", "scripts/remote-test.mjs"]
 
@@ -29,7 +29,7 @@ ARG SLOT_PACKAGES=""
 # which the gateway needs as well, are in every Debian. git and ca-certificates are for agents: there is hardly one that never clones.
 RUN apt-get update \
   && apt-get install --yes --no-install-recommends bubblewrap ca-certificates git tini $SLOT_PACKAGES \
-  && rm -rf /var/lib/apt/lists/* \
+  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* \
   && install -d -o 1000 -g 1000 -m 711 /data
 WORKDIR /opt/slotcast
 COPY --from=production /opt/slotcast/package.json ./

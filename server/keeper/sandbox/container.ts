@@ -132,8 +132,8 @@ async function look(): Promise<ContainerFacts> {
 /** The kernel mounts a /proc in a user namespace only where one is to be seen that nothing lies upon. */
 export function isProcCovered(mountinfo: string): boolean {
   const mounts = mountinfo.split('\n').flatMap((line) => {
-    const [, , , , place] = line.split(' ');
-    return place === undefined ? [] : [{ place, isProc: / - proc /.test(line) }];
+    const [, , , root, place] = line.split(' ');
+    return place === undefined ? [] : [{ place, isProc: root === '/' && / - proc /.test(line) }];
   });
   const procs = mounts.filter(({ isProc }) => isProc);
   return procs.every((proc) => mounts.some(({ place }) => place.startsWith(`${proc.place}/`)));
