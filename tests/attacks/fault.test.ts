@@ -20,7 +20,7 @@ import { until } from '../support/gateway.ts';
 import { endKeeper, keeperOf } from '../support/keeper.ts';
 import { attack, attackOnce } from './attack.ts';
 import type { User } from './catalogue.ts';
-import { target as startTarget, type Target, TOKEN, targets } from './gateway.ts';
+import { ADDRESS, target as startTarget, type Target, TOKEN, targets } from './gateway.ts';
 
 const of = targets();
 /** For what is the same whoever runs the gateway. */
@@ -249,7 +249,7 @@ describe('G', () => {
       const slot = await target.slot();
       expect((await slot.exec.run({ command: 'echo before' })).stdout).toBe('before\n');
       for (let count = 0; count < 200; count++) {
-        const socket = connectSocket(target.port, '127.0.0.1');
+        const socket = connectSocket(target.port, ADDRESS);
         socket.on('error', () => {});
         idle.push(socket);
       }

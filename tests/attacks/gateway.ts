@@ -18,7 +18,7 @@ import { afterAll } from 'vitest';
 import { type Client, connect, type Slot } from '../../client/index.ts';
 import { mintAt } from '../support/gateway.ts';
 import { endKeeper, keeperOf } from '../support/keeper.ts';
-import { needs, type Remote, RemoteSlots, remote } from '../support/remote.ts';
+import { leftOff, needs, type Remote, RemoteSlots, remote } from '../support/remote.ts';
 import type { User } from './catalogue.ts';
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -169,8 +169,14 @@ export function targets(options: TargetOptions = {}): (as: User) => Promise<Targ
   afterAll(async () => {
     for (const one of started.values()) await (await one).close();
   });
+  const wasLeftOff = leftOff();
   return (as) => {
-    const one = started.get(as) ?? target(as, options);
+    const former = started.get(as);
+    const fresh = async (): Promise<Target> => {
+      await (await former)?.close();
+      return await target(as, options);
+    };
+    const one = former === undefined || wasLeftOff() ? fresh() : former;
     started.set(as, one);
     return one;
   };

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Client } from '../../client/index.ts';
 import type { CastInfo } from '../../protocol/cast.ts';
 import { startGateway, type TestGateway, until } from '../support/gateway.ts';
+import { alone } from '../support/remote.ts';
 
 let gateway: TestGateway;
 let agent: Client;
@@ -49,6 +50,7 @@ test('recordings are found by words of their label and commands, whatever case, 
 });
 
 test('recordings are found by the time at which they began', async () => {
+  alone();
   const first = await record('first', 'true');
   const second = await record('second', 'true');
   const startedAt = (await about(second))?.startedAt ?? 0;

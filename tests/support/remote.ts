@@ -1,6 +1,8 @@
 // The gateway that the tests go against when somebody else has started one, in a container for example: by SLOTCAST_TEST_URL, with the admin's
 // token in SLOTCAST_TEST_TOKEN. What would need more than its port skips the test and says so; nothing passes without having been tried.
-import { getCurrentTest } from 'vitest/suite';
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { TestRunner } from 'vitest';
 import { type Client, connect } from '../../client/index.ts';
 
 export interface Remote {
@@ -27,7 +29,7 @@ export const remote: Remote | null =
 
 /** Skips the test that asks for it. In a hook there is no test yet: there it gives something that skips whoever uses it. */
 export function needs<T>(what: string): T {
-  const test = getCurrentTest();
+  const test = TestRunner.getCurrentTest();
   if (test !== undefined) test.context.skip(`not tried here: needs ${what}`);
   const use = (): unknown => needs(what);
   const absent: unknown = new Proxy(function absent() {}, {
@@ -36,6 +38,21 @@ export function needs<T>(what: string): T {
     construct: () => use() as object,
   });
   return absent as T;
+}
+
+/** For a test that counts all there is: the gateway of remote.ts has more slots, which are held, and recordings of them. */
+export function alone(): void {
+  if (remote !== null) needs('a gateway of its own');
+}
+
+/** Tells, once for each test, whether the one before it was left off in the middle: what it had begun is still there. */
+export function leftOff(): () => boolean {
+  let former: ReturnType<typeof TestRunner.getCurrentTest>;
+  return () => {
+    const before = former;
+    former = TestRunner.getCurrentTest();
+    return before !== undefined && before !== former && before.result?.state === 'skip';
+  };
 }
 
 /** As an own gateway would be found at the start: nothing is leased, and there are as many slots as wanted. */
@@ -56,6 +73,7 @@ export class RemoteSlots {
     const wanted = flagPairs(flags).find(([name]) => name === '--slots')?.[1];
     const slots = new RemoteSlots(to, Number(wanted ?? 4));
     await slots.free();
+    if (to.dataDir !== undefined) emptyCasts(join(to.dataDir, 'casts'));
     await slots.#occupy();
     return slots;
   }
@@ -90,6 +108,11 @@ export class RemoteSlots {
   async #connect(): Promise<Client> {
     return await connect({ url: this.#remote.url, token: this.#remote.token });
   }
+}
+
+/** There is no call that removes a recording. */
+function emptyCasts(dir: string): void {
+  for (const name of readdirSync(dir)) rmSync(join(dir, name), { recursive: true });
 }
 
 const has = (to: Remote, name: string, value: string): boolean =>
