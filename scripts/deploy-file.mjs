@@ -14,14 +14,15 @@ const CHECKERS = { '@cdktf/hcl2json': '0.21.0', 'kubernetes-models': '5.1.0', ya
 /** Throws SetupError for the first file that is not what its scheduler reads. */
 export async function checkFiles() {
   // A module is looked up from where the one lies that asks for it.
-  const { load } = await import(pathToFileURL(join(fetched(), 'load.mjs')).href);
+  const dir = fetched();
+  const { load } = await import(pathToFileURL(join(dir, 'load.mjs')).href);
   const files = readdirSync(join(root, 'deploy'), { recursive: true, encoding: 'utf8' }).map((name) =>
     join(root, 'deploy', name),
   );
   for (const file of files) {
     const text = () => readFileSync(file, 'utf8');
     if (file.endsWith('.hcl')) await checked(file, async () => checkJob(await hcl(load, text())));
-    if (file.endsWith('.yaml')) await checked(file, async () => await checkManifests(load, text()));
+    if (file.endsWith('.yaml')) await checked(file, async () => await checkManifests(load, dir, text()));
     if (file.endsWith('.json')) await checked(file, () => JSON.parse(text()));
   }
 }
@@ -67,17 +68,25 @@ function checkJob({ job = {} }) {
   }
 }
 
-async function checkManifests(load, text) {
+/** Values by the schemas, and by the types, which alone know what is no field at all. */
+async function checkManifests(load, dir, text) {
   const { parseAllDocuments } = await load('yaml');
+  const typed = [];
   for (const document of parseAllDocuments(text)) {
     if (document.errors.length > 0) throw document.errors[0];
     const manifest = document.toJS();
     const { apiVersion, kind } = manifest;
-    const { [kind]: Model } = await load(`kubernetes-models/${apiVersion}/${kind}`);
+    const module = `kubernetes-models/${apiVersion}/${kind}`;
+    const { [kind]: Model } = await load(module);
     try {
       new Model(manifest).validate();
     } catch (error) {
       throw new Error(`${kind} ${manifest.metadata?.name}: ${error.message}`);
     }
+    typed.push(`(${JSON.stringify(manifest)}) satisfies import('${module}').I${kind};`);
   }
+  const file = join(dir, 'manifest.mts');
+  writeFileSync(file, typed.join('\n'));
+  const flags = ['--noEmit', '--strict', '--skipLibCheck', '--module', 'nodenext', '--types', ''];
+  command(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), ...flags, file], { cwd: dir });
 }
