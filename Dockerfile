@@ -16,8 +16,8 @@ RUN npm prune --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error
 # The end-to-end tests and the attacks, from outside: `docker compose run --rm test`.
 FROM build AS test
 RUN apt-get update \
-  # python3 and its zipfile read archives, git makes what is archived, procps is asked for processes.
-  && apt-get install --yes --no-install-recommends git procps python3 \
+  # asciinema plays recordings, python3 and its zipfile read archives, git makes what is archived, procps is asked for processes.
+  && apt-get install --yes --no-install-recommends asciinema git procps python3 \
   && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 USER 1000:1000
 CMD ["node", "scripts/remote-test.mjs"]
@@ -37,6 +37,7 @@ COPY --from=production /opt/slotcast/node_modules ./node_modules
 COPY --from=production /opt/slotcast/dist ./dist
 # For who has the image alone: `docker run --rm --entrypoint cat IMAGE deploy/seccomp-bwrap.json`.
 COPY deploy/seccomp-bwrap.json ./deploy/
+COPY deploy/nomad/entrypoint.sh ./deploy/nomad/
 RUN chmod 755 dist/cli/main.js && ln -s /opt/slotcast/dist/cli/main.js /usr/local/bin/slotcast
 # A port can only be published of what listens on every address of the container; nobody gets in without the token.
 ENV NODE_ENV=production \

@@ -9,8 +9,9 @@ export class RequirementError extends Error {}
 export async function checkRequirement(
   capabilities: Readonly<Record<string, Capability>>,
   required: readonly string[],
+  look = missingSettings,
 ): Promise<void> {
-  const settings = (await missingSettings()) ?? [];
+  const settings = (await look()) ?? [];
   const failed = required.map((name) => capabilities[name]).find((capability) => capability?.ok !== true);
   if (settings.length > 0) throw new RequirementError(containerText(settings, failed?.detail));
   if (failed !== undefined) {

@@ -18,6 +18,7 @@ import { connect, type Slot } from '../../client/index.ts';
 import { Fault } from '../../protocol/fault.ts';
 import { until } from '../support/gateway.ts';
 import { endKeeper, keeperOf } from '../support/keeper.ts';
+import { needs, remote } from '../support/remote.ts';
 import { attack, attackOnce } from './attack.ts';
 import type { User } from './catalogue.ts';
 import { ADDRESS, target as startTarget, type Target, TOKEN, targets } from './gateway.ts';
@@ -59,6 +60,7 @@ const isAlive = ({ pid, startTime }: Running): boolean => runningOf(pid)?.startT
 
 /** The processes of a command that is marked by that word: its bwrap, first process and itself, from outside to inside. */
 async function processesOf(target: Target, word: string): Promise<Running[]> {
+  if (remote !== null) return needs("the gateway's host");
   let found: Running[] = [];
   await until(word, () => {
     const all = childrenOf(keeperOf(target.dataDir) ?? 0);

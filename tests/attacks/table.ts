@@ -5,8 +5,10 @@ import type { Reporter } from 'vitest/reporters';
 import { remote } from '../support/remote.ts';
 import { type AttackId, catalogue, type Row, sections, type User } from './catalogue.ts';
 
-/** Else a reason for which it could not be tried. */
-type Result = 'holds' | 'FAILS' | 'not tried' | `not tried here: ${string}`;
+const NOT_HERE = 'not tried here: ';
+const PARTLY = ', for a part of it; the rest holds';
+type Reason = `${typeof NOT_HERE}${string}`;
+type Result = 'holds' | 'FAILS' | 'not tried' | Reason;
 type Results = Map<string, Result>;
 
 const PAGE = new URL('../../docs/attacks.md', import.meta.url);
@@ -39,17 +41,19 @@ function note(results: Results, test: TestCase): void {
   const result = test.result();
   const before = results.get(key);
   if (result.state === 'failed') results.set(key, 'FAILS');
-  // What was tried in part says what is left.
-  else if (result.state === 'skipped' && before !== 'FAILS' && isReason(result.note)) {
-    results.set(key, before === 'holds' ? `${result.note} for a part; the rest holds` : result.note);
-  } else if (result.state === 'passed') {
-    if (before === undefined) results.set(key, 'holds');
-    else if (isReason(before) && !before.endsWith('holds')) results.set(key, `${before} for a part; the rest holds`);
-  }
+  else if (result.state === 'passed') results.set(key, together(before, 'holds'));
+  else if (isRemote && result.state === 'skipped') results.set(key, together(before, reasonOf(result.note)));
 }
 
-const isReason = (text: string | undefined): text is `not tried here: ${string}` =>
-  text?.startsWith('not tried here: ') === true;
+/** Of several tests for one row: a failure counts, and what was tried in part says what is left. */
+function together(before: Result | undefined, now: Result): Result {
+  if (before === undefined || before === now || before === 'FAILS') return before ?? now;
+  const reason = before === 'holds' ? now : before;
+  return reason.endsWith(PARTLY) ? reason : `${reason as Reason}${PARTLY}`;
+}
+
+const reasonOf = (note = 'needs more than its port'): Reason =>
+  `${NOT_HERE}${note.startsWith(NOT_HERE) ? note.slice(NOT_HERE.length) : note}`;
 
 function cell(results: Results, id: AttackId, as: User): string {
   const { untested }: Row = catalogue[id];

@@ -31,6 +31,7 @@ const about = async (cast: string): Promise<CastInfo | undefined> =>
 const digestOf = (cast: string): string => join(gateway.dataDir, 'casts', `${cast}.digest`);
 
 test('recordings are found by words of their label and commands, whatever case, live ones too', async () => {
+  alone();
   const tests = await record('Nightly CI', 'echo one', 'echo Running-Tests');
   const build = await record('build', 'echo two', 'true');
   const { cast: live } = await agent.call('slot.acquire', { slot: 'slot_1', label: 'ci' });

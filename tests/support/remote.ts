@@ -112,7 +112,7 @@ export class RemoteSlots {
 
 /** There is no call that removes a recording. */
 function emptyCasts(dir: string): void {
-  for (const name of readdirSync(dir)) rmSync(join(dir, name), { recursive: true });
+  for (const name of readdirSync(dir)) rmSync(join(dir, name), { recursive: true, force: true });
 }
 
 const has = (to: Remote, name: string, value: string): boolean =>

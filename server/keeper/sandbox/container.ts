@@ -5,10 +5,11 @@ import { constants, existsSync, readFileSync } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { promisify } from 'node:util';
-import { launchPath } from './launch.ts';
 
 const run = promisify(execFile);
 
+/** Of util-linux, wherever the gateway looks for its own. */
+const TOOLS = '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin';
 /** Each try takes some ms; one that hangs is as good as refused. */
 const TRY_MS = 5000;
 
@@ -18,6 +19,8 @@ export interface MissingSetting {
   /** The same in a compose file, or the command on the host. */
   readonly compose: string;
   readonly why: string;
+  /** Without it no sandbox starts; else one would, and the host is in danger. */
+  readonly breaks: boolean;
 }
 
 /** What was found, before it is judged. */
@@ -58,9 +61,12 @@ export function judgeContainer(facts: ContainerFacts): MissingSetting[] {
   const appArmored = / \((?:enforce|kill)\)$/.test(label);
   const labelled = /:container[a-z_]*_t:/.test(label);
   const missing: MissingSetting[] = [];
-  const lacks = (flag: string, compose: string, why: string): number => missing.push({ flag, compose, why });
-  if (hostRoot)
-    lacks('--user 1000:1000', 'user: "1000:1000"', 'root of a container can write kernel settings of the host');
+  const lacks = (flag: string, compose: string, why: string): number =>
+    missing.push({ flag, compose, why, breaks: true });
+  if (hostRoot) {
+    const why = 'root of a container can write kernel settings of the host';
+    missing.push({ flag: '--user 1000:1000', compose: 'user: "1000:1000"', why, breaks: false });
+  }
   if (!tmpWritable) lacks('--tmpfs /tmp:size=64m,mode=1777', 'tmpfs: ["/tmp:size=64m,mode=1777"]', '/tmp is read-only');
   // Who may not make a namespace, mount in it, or change its root: by the filter, unless a policy of the kernel is known to forbid mounts.
   const forbidden = !works.namespace ? 'user namespaces are' : !works.mount ? 'mounts are' : 'pivot_root is';
@@ -97,6 +103,7 @@ function hostSettings({ works, sysctls }: ContainerFacts): MissingSetting[] {
     flag: '',
     compose: `sysctl -w ${name}=${open}`,
     why: `on the host ${name} is ${closed}`,
+    breaks: true,
   }));
 }
 
@@ -142,7 +149,7 @@ export function isProcCovered(mountinfo: string): boolean {
 /** Whether `unshare` does this. */
 async function works(...args: readonly string[]): Promise<boolean> {
   try {
-    await run('unshare', args, { timeout: TRY_MS, env: { PATH: `${launchPath()}:/usr/sbin:/sbin`, LC_ALL: 'C' } });
+    await run('unshare', args, { timeout: TRY_MS, env: { PATH: TOOLS, LC_ALL: 'C' } });
     return true;
   } catch {
     return false;

@@ -155,7 +155,7 @@ function unavailable(error: unknown, settings: readonly MissingSetting[] | null)
     error instanceof Fault
       ? (/nothing ran: (.*?)\. ([A-Z].*)$/s.exec(text) ?? [])
       : (/^(.*?)\. (Run .*)$/s.exec(text) ?? []);
-  const lacking = (settings ?? []).map(({ flag, compose }) => flag || compose);
+  const lacking = (settings ?? []).filter(({ breaks }) => breaks).map(({ flag, compose }) => flag || compose);
   const remedy = lacking.length > 0 ? `The container lacks: ${lacking.join(' ')}` : general;
   const untried: Capability = { ok: false, detail: 'not tried, since the sandbox does not start', remedy };
   const sandbox: Capability = { ok: false, detail, remedy };
