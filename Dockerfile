@@ -1,5 +1,5 @@
 # The gateway in a container, run by an ordinary user under tini. docker-compose.yml has the settings without which no sandbox can be
-# made in it; the image refuses to start without them and says which. Never run it as root: see deploy/README.md.
+# made in it; the image refuses to start without them and says which. Never run it as root: see deploy/docker.md.
 
 # What builds: the packages of development, none of which comes into the image.
 FROM node:24-bookworm-slim AS build

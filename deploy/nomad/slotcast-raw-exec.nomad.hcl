@@ -63,8 +63,6 @@ job "slotcast-raw-exec" {
         args    = ["${var.directory}/dist/cli/main.js", "serve"]
       }
 
-      user = "root"
-
       # The data directory is $NOMAD_ALLOC_DIR/data, without being told.
       env {
         SLOTCAST_SLOTS           = "${var.slots}"
