@@ -65,7 +65,7 @@ export interface TargetOptions {
 
 /** Starts dist/, which `npm test` builds. */
 export async function target(as: User, options: TargetOptions = {}): Promise<Target> {
-  if (remote !== null) return await remoteTarget(remote, as, options);
+  if (remote !== null) return needs('a gateway of its own');
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'slotcast-attack-'));
   const isOther = as === 'user' && process.getuid?.() === 0;
   if (isOther) chownSync(dataDir, USER_ID, USER_ID);
@@ -174,7 +174,7 @@ export function targets(options: TargetOptions = {}): (as: User) => Promise<Targ
     const former = started.get(as);
     const fresh = async (): Promise<Target> => {
       await (await former)?.close();
-      return await target(as, options);
+      return await (remote === null ? target(as, options) : remoteTarget(remote, as, options));
     };
     const one = former === undefined || wasLeftOff() ? fresh() : former;
     started.set(as, one);
