@@ -33,7 +33,11 @@ async function findToken(): Promise<FoundToken> {
   const given = process.env['SLOTCAST_TOKEN'];
   if (given) return { token: given.trim(), missing: '' };
   const file = join(dataDirOf(process.env, isRoot()), 'token');
+  const chosen = process.env['SLOTCAST_TOKEN_FILE'];
   try {
+    // Empty where a gateway is given a file and makes its own all the same.
+    const found = chosen ? (await readFile(chosen, 'utf8')).trim() : '';
+    if (found !== '') return { token: found, missing: '' };
     return { token: (await readFile(file, 'utf8')).trim(), missing: '' };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;

@@ -160,6 +160,16 @@ export const options = {
     "with less free on the data directory's file system, slots that grow are stopped; 0 = none",
     size(0).default(DEFAULT_DISK_LIMITS.minFreeBytes),
   ),
+  tokenFile: option(
+    '--token-file <file>',
+    "a file with the admin's token of 32 characters or more, instead of a made one; empty = none",
+    z.string().min(1).optional(),
+  ),
+  requireSandbox: option(
+    '--require-sandbox',
+    'does not start where no sandbox can be made, and says what is missing',
+    flag.default(false),
+  ),
   uidBase: option(
     '--uid-base <uid>',
     'first of the user ids that slots get under root',
@@ -183,7 +193,7 @@ export interface Mount {
 
 export interface Config extends Omit<Values, 'dataDir' | 'mount'> {
   readonly dataDir: string;
-  /** SLOTCAST_TOKEN: the admin's credential, chosen by the operator. No flag: other users of the host could read it. */
+  /** SLOTCAST_TOKEN, or what stands in tokenFile: the admin's credential, chosen by the operator. No flag: other users of the host could read it. */
   readonly token: string | undefined;
   readonly mounts: readonly Mount[];
 }
@@ -208,8 +218,18 @@ export function readConfig({ argv, env, isRoot }: ConfigSources): Config {
   ) as Values;
   refuseOpenHouse(values);
   const { dataDir, mount, ...rest } = values;
-  const token = env['SLOTCAST_TOKEN'] || undefined;
+  const token = env['SLOTCAST_TOKEN'] || tokenIn(rest.tokenFile);
   return { ...rest, token, dataDir: resolve(dataDir ?? defaultDataDir(env, isRoot)), mounts: mount.map(parseMount) };
+}
+
+/** Nothing for an empty file, as for an empty SLOTCAST_TOKEN. */
+function tokenIn(file: string | undefined): string | undefined {
+  if (file === undefined) return undefined;
+  try {
+    return readFileSync(file, 'utf8').trim() || undefined;
+  } catch (error) {
+    throw new ConfigError(`--token-file ${file} cannot be read: ${(error as Error).message}`);
+  }
 }
 
 /** Where data lies when nobody says: also where the command line's clients look for the token. */

@@ -41,6 +41,7 @@ import { serverHandlers } from './methods/server.ts';
 import { slotHandlers } from './methods/slot.ts';
 import { terminalHandlers } from './methods/terminal.ts';
 import { watchHandlers } from './methods/watch.ts';
+import { checkRequirement } from './requirement.ts';
 import { Dispatcher } from './rpc/dispatcher.ts';
 import { Endpoint } from './rpc/endpoint.ts';
 import { rpcRoute } from './rpc/rpc-route.ts';
@@ -95,7 +96,7 @@ export class Gateway {
     this.#parts = parts;
   }
 
-  /** Opens everything and listens. Throws ClaimError, or what listening throws; then nothing is left open. */
+  /** Opens everything and listens. Throws ClaimError, RequirementError, or what listening throws; then nothing is left open. */
   static async open(
     config: Config,
     log: Logger = pino({ level: config.logLevel }, pino.destination(2)),
@@ -106,6 +107,7 @@ export class Gateway {
       const keeper = await RemoteKeeper.open(keeperOptions(config, log));
       // One that was there before has slots that live, whatever keeps this gateway from starting.
       opened.unshift(keeper.startedHere ? keeper : { close: () => keeper.leave() });
+      if (config.requireSandbox) await checkRequirement(keeper.capabilities(), REQUIRED);
       const tokens =
         config.auth === 'none' ? null : await Tokens.open({ dataDir: config.dataDir, fixed: config.token });
       const assembled = await assemble({ config, log, keeper, tokens });
@@ -133,9 +135,10 @@ export class Gateway {
     return this.#parts.keeper.pid;
   }
 
-  /** Where it listens, without a slash at the end. */
+  /** Where it listens, without a slash at the end; of every address the loopback one, since no browser goes to 0.0.0.0. */
   get url(): string {
     const { address, family, port } = this.#parts.server.address() as AddressInfo;
+    if (address === '0.0.0.0' || address === '::') return `http://127.0.0.1:${port}`;
     return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
   }
 

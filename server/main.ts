@@ -8,6 +8,7 @@ import { Gateway } from './gateway.ts';
 import { checkKeeper, KeeperError } from './keeper/link/reach.ts';
 import { closeInheritedDescriptors } from './keeper/sandbox/descriptor.ts';
 import { replaceGateway } from './replace.ts';
+import { RequirementError } from './requirement.ts';
 import { Systemd } from './systemd.ts';
 
 /** Runs until SIGTERM, SIGINT or SIGHUP; resolves with the exit code. */
@@ -37,7 +38,7 @@ export async function serve(argv: readonly string[]): Promise<number> {
   const systemd = new Systemd({ env: process.env, pid: process.pid });
   systemd.ready(`at ${gateway.url}/, ${config.slots} slots`);
   const goingOn = gateway.leases === 0 ? '' : `leases from before that go on: ${gateway.leases}\n`;
-  process.stdout.write(`slotcast is at ${gateway.url}/\n${wayIn(gateway)}${goingOn}`);
+  process.stdout.write(`slotcast is at ${gateway.url}/\n${wayIn(gateway, config)}${goingOn}`);
   for (const { name, detail, remedy } of gateway.shortcomings()) {
     process.stderr.write(`slotcast: ${name}: ${detail}${remedy === undefined ? '' : ` (${remedy})`}\n`);
   }
@@ -60,9 +61,10 @@ export async function serve(argv: readonly string[]): Promise<number> {
 }
 
 /** How to get in. Only here is a ticket ever written: it works once and not for long. */
-function wayIn(gateway: Gateway): string {
+function wayIn(gateway: Gateway, { tokenFile }: Config): string {
   if (gateway.adminToken === '') return 'everybody may drive: --auth none\n';
-  const token = gateway.tokenFile === null ? 'the one in SLOTCAST_TOKEN' : gateway.tokenFile;
+  const given = process.env['SLOTCAST_TOKEN'] ? 'SLOTCAST_TOKEN' : tokenFile;
+  const token = gateway.tokenFile === null ? `the one in ${given}` : gateway.tokenFile;
   return `sign in, once and within 15 minutes (later by slotcast open): ${gateway.signInUrl()}\ntoken: ${token}\n`;
 }
 
@@ -97,6 +99,10 @@ function firstSignal(hurry: (first: NodeJS.Signals) => number): Promise<NodeJS.S
 
 function refuse(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode;
+  if (error instanceof RequirementError) {
+    process.stderr.write(`slotcast: ${error.message}\n`);
+    return 1;
+  }
   const { code, port, address, message } = error as NodeJS.ErrnoException & { port?: number; address?: string };
   const known = [ConfigError, ClaimError, KeeperError].some((kind) => error instanceof kind);
   const text =

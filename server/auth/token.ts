@@ -75,7 +75,7 @@ export interface MintedToken {
 
 export interface TokenOptions {
   readonly dataDir: string;
-  /** SLOTCAST_TOKEN: an admin's credential, which replaces the one in the data directory. */
+  /** SLOTCAST_TOKEN or --token-file: an admin's credential, which replaces the one in the data directory. */
   readonly fixed?: string | undefined;
   /** Wall clock, ms since 1970. */
   readonly now?: () => number;
@@ -121,7 +121,9 @@ export class Tokens {
   static async open(options: TokenOptions): Promise<Tokens> {
     const { dataDir, fixed, now = Date.now, elapsed = () => performance.now() } = options;
     if (fixed !== undefined && fixed.length < MIN_TOKEN_LENGTH) {
-      throw new Error(`SLOTCAST_TOKEN has ${fixed.length} characters; it needs at least ${MIN_TOKEN_LENGTH}.`);
+      throw new Error(
+        `SLOTCAST_TOKEN or --token-file has ${fixed.length} characters; it needs at least ${MIN_TOKEN_LENGTH}.`,
+      );
     }
     await removeDrafts(dataDir);
     const key = await readKey(dataDir);

@@ -8,7 +8,7 @@ import { type MethodName, methods } from '../../protocol/contract.ts';
 import { Client } from '../unit/rpc/harness.ts';
 import { attackOnce } from './attack.ts';
 import type { User } from './catalogue.ts';
-import { CANARY, target as startTarget, type Target, TOKEN, targets } from './gateway.ts';
+import { ADDRESS, CANARY, target as startTarget, type Target, TOKEN, targets } from './gateway.ts';
 import { ask, BINARY, frame, handshake, TEXT, Wire } from './wire.ts';
 
 /** The same whoever runs the gateway. */
@@ -41,7 +41,7 @@ const bearer = (token: string): string => `Authorization: Bearer ${token}`;
 const statusOf = (reply: string): number => Number(/^HTTP\/1\.1 (\d+)/.exec(reply)?.[1]);
 
 async function raw(token: string): Promise<Client> {
-  const client = await Client.open(target.port, { token });
+  const client = await Client.open(target.port, { host: ADDRESS, token });
   open.push(client);
   return client;
 }

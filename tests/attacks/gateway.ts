@@ -16,7 +16,9 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll } from 'vitest';
 import { type Client, connect, type Slot } from '../../client/index.ts';
+import { mintAt } from '../support/gateway.ts';
 import { endKeeper, keeperOf } from '../support/keeper.ts';
+import { leftOff, needs, type Remote, RemoteSlots, remote } from '../support/remote.ts';
 import type { User } from './catalogue.ts';
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -27,7 +29,9 @@ export const CANARY = 'canary-of-the-environment-7c1f';
 /** An inherited descriptor that nobody marked close-on-exec; the file behind it says CANARY. */
 export const CANARY_FD = 77;
 /** The admin's credential. */
-export const TOKEN = 'an-admin-credential-that-nobody-guesses';
+export const TOKEN = remote?.token ?? 'an-admin-credential-that-nobody-guesses';
+/** Where it listens. */
+export const ADDRESS = remote === null ? '127.0.0.1' : new URL(remote.url).hostname;
 
 export interface Target {
   readonly as: User;
@@ -61,6 +65,7 @@ export interface TargetOptions {
 
 /** Starts dist/, which `npm test` builds. */
 export async function target(as: User, options: TargetOptions = {}): Promise<Target> {
+  if (remote !== null) return needs('a gateway of its own');
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'slotcast-attack-'));
   const isOther = as === 'user' && process.getuid?.() === 0;
   if (isOther) chownSync(dataDir, USER_ID, USER_ID);
@@ -106,14 +111,7 @@ export async function target(as: User, options: TargetOptions = {}): Promise<Tar
     printed,
     client,
     slot: async (wanted = {}) => await (await client()).acquire(wanted),
-    mint: async (order) => {
-      const reply = await fetch(`${url}/tokens`, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
-        body: JSON.stringify(order),
-      });
-      return ((await reply.json()) as { token: string }).token;
-    },
+    mint: async (order) => await mintAt({ url, token: TOKEN }, order),
     memory: () => residentBytes(child.pid ?? 0) + residentBytes(keeperOf(dataDir) ?? 0),
     signal,
     again: start,
@@ -126,14 +124,59 @@ export async function target(as: User, options: TargetOptions = {}): Promise<Tar
   };
 }
 
+async function remoteTarget(to: Remote, as: User, options: TargetOptions): Promise<Target> {
+  const { flags = [], env, through, dataDir } = options;
+  if (as === 'root') return needs('a gateway that root runs');
+  const own = [env, through, dataDir].some((option) => option !== undefined);
+  const slots = own ? null : await RemoteSlots.open(to, flags);
+  if (slots === null) return needs('a gateway of its own');
+  const clients: Client[] = [];
+  const client = async (token = to.token): Promise<Client> => {
+    const made = await connect({ url: to.url, token, validate: true });
+    clients.push(made);
+    return made;
+  };
+  const host = <T>(): T => needs<T>("the gateway's host");
+  return {
+    as,
+    url: to.url,
+    port: Number(new URL(to.url).port),
+    get pid() {
+      return host<number>();
+    },
+    get dataDir() {
+      return to.dataDir ?? host<string>();
+    },
+    get printed() {
+      return host<Target['printed']>();
+    },
+    client,
+    slot: async (wanted = {}) => await (await client()).acquire(wanted),
+    mint: async (order) => await mintAt(to, order),
+    memory: () => host(),
+    signal: () => host(),
+    again: () => host(),
+    close: async () => {
+      await Promise.all(clients.splice(0).map((each) => each.close()));
+      await slots.free();
+    },
+  };
+}
+
 /** One target for each user, for all tests of a file, started when first needed. */
 export function targets(options: TargetOptions = {}): (as: User) => Promise<Target> {
   const started = new Map<User, Promise<Target>>();
   afterAll(async () => {
     for (const one of started.values()) await (await one).close();
   });
+  const wasLeftOff = leftOff();
   return (as) => {
-    const one = started.get(as) ?? target(as, options);
+    const former = started.get(as);
+    const fresh = async (): Promise<Target> => {
+      await (await former)?.close();
+      return await (remote === null ? target(as, options) : remoteTarget(remote, as, options));
+    };
+    const one = former === undefined || wasLeftOff() ? fresh() : former;
     started.set(as, one);
     return one;
   };

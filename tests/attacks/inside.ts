@@ -5,6 +5,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import type { Slot } from '../../client/index.ts';
+import { needs, remote } from '../support/remote.ts';
 import type { User } from './catalogue.ts';
 import type { Target } from './gateway.ts';
 
@@ -43,24 +44,24 @@ export class Inside {
 
 /** One slot for each user, for all tests of a file. */
 export function insides(of: (as: User) => Promise<Target>): (as: User) => Promise<Inside> {
-  const opened = new Map<User, Promise<Inside>>();
+  const opened = new Map<User, { readonly target: Target; readonly inside: Promise<Inside> }>();
   afterAll(async () => {
-    for (const one of opened.values()) await (await one).slot.release();
+    for (const { inside } of opened.values()) await (await inside).slot.release();
   });
-  return (as) => {
-    const one = opened.get(as) ?? open(of, as);
+  return async (as) => {
+    const target = await of(as);
+    const known = opened.get(as);
+    const one = known?.target === target ? known : { target, inside: open(target) };
     opened.set(as, one);
-    return one;
+    return await one.inside;
   };
 }
 
-async function open(of: (as: User) => Promise<Target>, as: User): Promise<Inside> {
-  const target = await of(as);
-  return new Inside(await target.slot(), target);
-}
+const open = async (target: Target): Promise<Inside> => new Inside(await target.slot(), target);
 
 /** The control: the same on the host. */
 export function onHost(command: string): string {
+  if (remote !== null) return needs("the gateway's host");
   const { stdout, stderr } = spawnSync('bash', ['-c', command], { encoding: 'utf8', cwd: '/' });
   return stdout + stderr;
 }
@@ -81,6 +82,7 @@ export interface HostProcess {
 
 /** All below that process, as the host sees them. */
 export function descendants(pid: number): HostProcess[] {
+  if (remote !== null) return needs("the gateway's host");
   const all = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .flatMap((name) => statusOf(Number(name)));

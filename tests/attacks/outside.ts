@@ -6,7 +6,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { Fault, type FaultName } from '../../client/index.ts';
-import { type Target, TOKEN } from './gateway.ts';
+import { ADDRESS, type Target, TOKEN } from './gateway.ts';
 
 /** The content of every file outside. No reply may have it. */
 export const SECRET = 'the-host-keeps-this-3b9e';
@@ -65,7 +65,7 @@ export async function raw(gateway: Target, request: RawRequest): Promise<{ statu
   const { method = 'GET', path, headers = {}, body = '' } = request;
   const all = { host: `127.0.0.1:${gateway.port}`, authorization: `Bearer ${TOKEN}`, connection: 'close', ...headers };
   const head = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
-  const socket = connect(gateway.port, '127.0.0.1');
+  const socket = connect(gateway.port, ADDRESS);
   // Not ended: half-open is something else than a request that is over.
   socket.write(`${method} ${path} HTTP/1.1\r\n${head.join('')}\r\n${body}`);
   const pieces: Buffer[] = [];

@@ -5,7 +5,7 @@ import { type MethodName, methods } from '../../protocol/contract.ts';
 import { Client } from '../unit/rpc/harness.ts';
 import { attackOnce } from './attack.ts';
 import type { User } from './catalogue.ts';
-import { type Target, TOKEN, targets } from './gateway.ts';
+import { ADDRESS, type Target, TOKEN, targets } from './gateway.ts';
 
 /** The same whoever runs the gateway. */
 const me: User = process.getuid?.() === 0 ? 'root' : 'user';
@@ -22,7 +22,7 @@ afterAll(() => {
 
 /** A connection without any of the SDK's care. */
 async function raw(token = TOKEN): Promise<Client> {
-  const client = await Client.open(target.port, { token });
+  const client = await Client.open(target.port, { host: ADDRESS, token });
   open.push(client);
   return client;
 }

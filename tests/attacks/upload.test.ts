@@ -9,7 +9,7 @@ import { describe, expect } from 'vitest';
 import { connect as connectClient, type Slot } from '../../client/index.ts';
 import { attack } from './attack.ts';
 import type { User } from './catalogue.ts';
-import { type Target, TOKEN, targets } from './gateway.ts';
+import { ADDRESS, type Target, TOKEN, targets } from './gateway.ts';
 import { http, outcomeOf, raw } from './outside.ts';
 
 const of = targets();
@@ -38,7 +38,7 @@ async function makeBox(as: User): Promise<Box> {
 
 /** A connection on which a request was begun and, unless the body says so, not finished. */
 async function begin(gateway: Target, head: string, body = ''): Promise<Socket> {
-  const socket = connect(gateway.port, '127.0.0.1');
+  const socket = connect(gateway.port, ADDRESS);
   socket.on('error', () => {});
   await once(socket, 'connect');
   socket.write(`${head}\r\nhost: 127.0.0.1:${gateway.port}\r\nauthorization: Bearer ${TOKEN}\r\n\r\n${body}`);

@@ -1,7 +1,8 @@
 // TCP connections and frames made by hand, for what no proper client would send. It never repairs what it is told to send.
 import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
-import { TOKEN } from './gateway.ts';
+import { needs, remote } from '../support/remote.ts';
+import { ADDRESS, TOKEN } from './gateway.ts';
 
 export const TEXT = 1;
 export const BINARY = 2;
@@ -64,8 +65,10 @@ export class Wire {
   }
 
   /** `from`: the own address on loopback. */
-  static async open(port: number, from = '127.0.0.1'): Promise<Wire> {
-    const socket = connect({ port, host: '127.0.0.1', localAddress: from });
+  static async open(port: number, from?: string): Promise<Wire> {
+    if (from !== undefined && remote !== null) needs('several addresses of its own');
+    const localAddress = from ?? (remote === null ? '127.0.0.1' : undefined);
+    const socket = connect({ port, host: ADDRESS, ...(localAddress === undefined ? {} : { localAddress }) });
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve);
       socket.once('error', reject);

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Client } from '../../client/index.ts';
 import type { CastInfo } from '../../protocol/cast.ts';
 import { startGateway, type TestGateway, until } from '../support/gateway.ts';
+import { alone } from '../support/remote.ts';
 
 let gateway: TestGateway;
 let agent: Client;
@@ -30,6 +31,7 @@ const about = async (cast: string): Promise<CastInfo | undefined> =>
 const digestOf = (cast: string): string => join(gateway.dataDir, 'casts', `${cast}.digest`);
 
 test('recordings are found by words of their label and commands, whatever case, live ones too', async () => {
+  alone();
   const tests = await record('Nightly CI', 'echo one', 'echo Running-Tests');
   const build = await record('build', 'echo two', 'true');
   const { cast: live } = await agent.call('slot.acquire', { slot: 'slot_1', label: 'ci' });
@@ -49,6 +51,7 @@ test('recordings are found by words of their label and commands, whatever case, 
 });
 
 test('recordings are found by the time at which they began', async () => {
+  alone();
   const first = await record('first', 'true');
   const second = await record('second', 'true');
   const startedAt = (await about(second))?.startedAt ?? 0;

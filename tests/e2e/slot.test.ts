@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { startGateway, type TestGateway, until } from '../support/gateway.ts';
+import { alone } from '../support/remote.ts';
 
 let gateway: TestGateway;
 beforeEach(async () => {
@@ -169,6 +170,7 @@ test('the network is what the operator set and can only be narrowed', async () =
 });
 
 test('slot.list shows what runs, and slots.changed tells of it', async () => {
+  alone();
   const watcher = await gateway.client();
   const changes: { slot: string; state: string; processes: number }[] = [];
   watcher.on('slots.changed', ({ slots }) => changes.push(...slots));

@@ -1,4 +1,5 @@
-// A real gateway for a test: real sandboxes, ptys and sockets, in a data directory of its own that is gone afterwards.
+// A real gateway for a test: real sandboxes, ptys and sockets, in a data directory of its own that is gone afterwards. Or the one that
+// somebody has started elsewhere: see remote.ts.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +7,7 @@ import { type Client, connect } from '../../client/index.ts';
 import type { Role } from '../../protocol/method.ts';
 import { readConfig } from '../../server/config.ts';
 import { Gateway } from '../../server/gateway.ts';
+import { needs, type Remote, RemoteSlots, remote } from './remote.ts';
 
 export interface TestGateway {
   readonly url: string;
@@ -23,6 +25,7 @@ export interface TestGateway {
 }
 
 export async function startGateway(...flags: string[]): Promise<TestGateway> {
+  if (remote !== null) return await remoteGateway(remote, flags);
   const dataDir = await mkdtemp(join(tmpdir(), 'slotcast-e2e-'));
   const argv = [
     '--port',
@@ -67,6 +70,44 @@ export async function startGateway(...flags: string[]): Promise<TestGateway> {
       await rm(dataDir, { recursive: true, force: true });
     },
   };
+}
+
+async function remoteGateway(to: Remote, flags: readonly string[]): Promise<TestGateway> {
+  const slots = await RemoteSlots.open(to, flags);
+  if (slots === null) return needs(`a gateway with ${flags.join(' ')}`);
+  const clients: Client[] = [];
+  return {
+    url: to.url,
+    token: to.token,
+    get dataDir() {
+      return to.dataDir ?? needs<string>("the gateway's host");
+    },
+    mint: async (order) => await mintAt(to, order),
+    signInUrl: () => needs("the gateway's own process"),
+    client: async (token = to.token) => {
+      const client = await connect({ url: to.url, token, validate: true });
+      clients.push(client);
+      return client;
+    },
+    restart: () => needs('a gateway that can be restarted'),
+    close: async () => {
+      await Promise.all(clients.splice(0).map((client) => client.close()));
+      await slots.free();
+    },
+  };
+}
+
+/** A token, as an admin's program gets one. */
+export async function mintAt(
+  { url, token }: Pick<Remote, 'url' | 'token'>,
+  order: { role: Role; slot?: string; cast?: string; ttlMs: number },
+): Promise<string> {
+  const reply = await fetch(`${url}/tokens`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    body: JSON.stringify(order),
+  });
+  return ((await reply.json()) as { token: string }).token;
 }
 
 /** Tries until it is true, for state that no event tells; fails loudly at the deadline. */

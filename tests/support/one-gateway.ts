@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Client, connect } from '../../client/index.ts';
 import { endKeeper } from './keeper.ts';
+import { needs, remote } from './remote.ts';
 
 export const programFile = new URL('../../dist/cli/main.js', import.meta.url).pathname;
 
@@ -30,6 +31,7 @@ export interface ProgramOptions {
 }
 
 export async function startProgram({ flags = [], env = {}, before }: ProgramOptions = {}): Promise<Program> {
+  if (remote !== null) return needs('a gateway of its own');
   const dataDir = mkdtempSync(join(tmpdir(), 'slotcast-program-'));
   await before?.(dataDir);
   const serve = ['serve', '--port', '0', '--slots', '2', '--data-dir', dataDir, ...flags];

@@ -29,6 +29,7 @@ const may: Readonly<Record<string, readonly string[]>> = {
   'server/config.ts': ['protocol', 'server/keeper'],
   'server/claim.ts': ['protocol', 'server/keeper'],
   'server/replace.ts': ['server/claim.ts'],
+  'server/requirement.ts': ['protocol', 'server/keeper'],
   'server/drain.ts': ['server/slot'],
   'server/systemd.ts': [],
   'server/version.ts': [],
@@ -40,6 +41,7 @@ const may: Readonly<Record<string, readonly string[]>> = {
     'server/config.ts',
     'server/claim.ts',
     'server/drain.ts',
+    'server/requirement.ts',
     'server/version.ts',
   ],
   'server/main.ts': [
@@ -48,6 +50,7 @@ const may: Readonly<Record<string, readonly string[]>> = {
     'server/config.ts',
     'server/claim.ts',
     'server/replace.ts',
+    'server/requirement.ts',
     'server/drain.ts',
     'server/systemd.ts',
     'server/gateway.ts',

@@ -8,7 +8,8 @@ import type { Capability } from '../../../protocol/server.ts';
 import type { KeptProcess, SlotPlace } from '../keeper.ts';
 import { preparePlace, removeTree } from '../place.ts';
 import { startProcess } from '../process.ts';
-import { CgroupError, Cgroups, openCgroups } from './cgroup.ts';
+import { CgroupError, Cgroups, openCgroups, ownMemoryLimit } from './cgroup.ts';
+import { type MissingSetting, missingSettings } from './container.ts';
 import { launchPath, type SandboxSpec, startSandbox } from './launch.ts';
 import type { Policy } from './policy.ts';
 
@@ -62,7 +63,7 @@ async function insideSandbox(
     );
     return { ...(await tried(policy, place)), ...limited };
   } catch (error) {
-    return unavailable(error);
+    return unavailable(error, await missingSettings());
   } finally {
     if (place !== null) await removeTree(join(place.workspace, '..'));
   }
@@ -147,13 +148,15 @@ function identityCapability(owner: number | null): Capability {
   });
 }
 
-/** Nothing ran: one cause for all. */
-function unavailable(error: unknown): Record<string, Capability> {
+/** Nothing ran: one cause for all. In a container the settings that it lacks are the better remedy. */
+function unavailable(error: unknown, settings: readonly MissingSetting[] | null): Record<string, Capability> {
   const text = error instanceof Error ? error.message : String(error);
-  const [, detail = text, remedy = 'Run slotcast doctor on the host.'] =
+  const [, detail = text, general = 'Run slotcast doctor on the host.'] =
     error instanceof Fault
       ? (/nothing ran: (.*?)\. ([A-Z].*)$/s.exec(text) ?? [])
       : (/^(.*?)\. (Run .*)$/s.exec(text) ?? []);
+  const lacking = (settings ?? []).filter(({ breaks }) => breaks).map(({ flag, compose }) => flag || compose);
+  const remedy = lacking.length > 0 ? `The container lacks: ${lacking.join(' ')}` : general;
   const untried: Capability = { ok: false, detail: 'not tried, since the sandbox does not start', remedy };
   const sandbox: Capability = { ok: false, detail, remedy };
   return { sandbox, seccomp: untried, network: untried, processLimit: untried, identity: untried };
@@ -184,6 +187,14 @@ const UNLIMITED_REMEDY =
 /** Tried by a command that takes more memory than it may. */
 async function groupCapabilities(spec: Try, groups: Cgroups | CgroupError): Promise<Record<string, Capability>> {
   if (groups instanceof CgroupError) {
+    const wholeBytes = ownMemoryLimit();
+    if (wholeBytes !== null)
+      return {
+        memoryLimit: {
+          ok: true,
+          detail: `${wholeBytes} bytes for the whole gateway, by the control group that it is in; none for each slot: ${groups.message}`,
+        },
+      };
     const remedy = `Memory of a slot is not limited. ${UNLIMITED_REMEDY}`;
     return { memoryLimit: { ok: false, detail: `no control group of its own: ${groups.message}`, remedy } };
   }

@@ -36,6 +36,7 @@ export interface Gateway {
 }
 
 export interface ConnectOptions {
+  readonly host?: string;
   readonly path?: string;
   readonly token?: string | null;
   readonly protocols?: string[];
@@ -126,10 +127,10 @@ export class Client {
 
   static open(
     port: number,
-    { path = '/ws', token, protocols = ['slotcast.v1'], headers, ws }: ConnectOptions,
+    { host = '127.0.0.1', path = '/ws', token, protocols = ['slotcast.v1'], headers, ws }: ConnectOptions,
   ): Promise<Client> {
     const authorization = token === null ? {} : { authorization: `Bearer ${token}` };
-    const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, protocols, {
+    const socket = new WebSocket(`ws://${host}:${port}${path}`, protocols, {
       ...ws,
       headers: { ...authorization, ...headers },
     });

@@ -122,3 +122,16 @@ test('all recordings are kept, and a slot goes on without one, unless somebody s
   expect(read([])).toMatchObject({ keepCasts: { maxAgeMs: null, maxBytes: null }, record: 'best-effort' });
   expect(read([], { SLOTCAST_RECORD: 'strict' }).record).toBe('strict');
 });
+
+test('the token may come by a file; SLOTCAST_TOKEN outweighs it, an empty file is none, one that is not there is told', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'slotcast-config-'));
+  const [file, empty] = [join(dir, 'token'), join(dir, 'empty')];
+  writeFileSync(file, 'from-the-file\n');
+  writeFileSync(empty, '\n');
+  expect(read(['--token-file', file]).token).toBe('from-the-file');
+  expect(read([], { SLOTCAST_TOKEN_FILE: file }).token).toBe('from-the-file');
+  expect(read([], { SLOTCAST_TOKEN_FILE: file, SLOTCAST_TOKEN: 'from-the-variable' }).token).toBe('from-the-variable');
+  expect(read([], { SLOTCAST_TOKEN_FILE: empty }).token).toBeUndefined();
+  expect(() => read(['--token-file', join(dir, 'none')])).toThrow(/--token-file .*none cannot be read/);
+  rmSync(dir, { recursive: true });
+});
