@@ -25,13 +25,15 @@ const SETTLE_MS = 3000;
 /** Runs all of it and writes the charts; resolves with Markdown. `signal` ends it. */
 export async function scale({ quick, facts, tell, signal }) {
   const size = quick ? 'quick' : 'full';
-  const start = async (options) => {
-    const gateway = await startGateway(options);
-    const end = () => void gateway.close().then(() => process.exit(1));
-    if (signal.aborted) end();
-    signal.addEventListener('abort', end);
-    return gateway;
+  let last = null;
+  const start = (options) => {
+    last = startGateway(options);
+    return last;
   };
+  signal.addEventListener('abort', async () => {
+    await (await last)?.close();
+    process.exit(1);
+  });
   const slots = await overSlots(SLOTS[size], { start, tell });
   const working = await atWork(WORKING[size], { start, ms: WORK_MS[size], tell });
   const viewers = await overViewers(VIEWERS[size], { start, tell });
