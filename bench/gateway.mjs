@@ -5,6 +5,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from '../dist/client/index.js';
+import { attachLoopDelay } from './loop-delay.mjs';
 
 const PROGRAM = new URL('../dist/cli/main.js', import.meta.url).pathname;
 export const TOKEN = 'a-token-of-this-run-and-of-no-other';
@@ -16,8 +17,8 @@ export function newDirectory() {
   return directory;
 }
 
-/** `before` gets the data directory ahead of the start; `keepData` leaves it to the caller; `signal` closes it. */
-export async function startGateway({ flags = [], env = {}, nodeFlags = [], before, keepData = false, signal } = {}) {
+/** `before` gets the data directory ahead of the start; `keepData` leaves it to the caller. */
+export async function startGateway({ flags = [], env = {}, nodeFlags = [], before, keepData = false } = {}) {
   const dataDir = newDirectory();
   await before?.(dataDir);
   const args = [...nodeFlags, PROGRAM, 'serve', '--port', '0', '--data-dir', dataDir, '--drain-ms', '0'];
@@ -36,22 +37,33 @@ export async function startGateway({ flags = [], env = {}, nodeFlags = [], befor
     void ended.then(() => reject(new Error(`the gateway did not start: ${said}`)));
   });
   const clients = [];
+  const keeperPid = () => Number(readFileSync(join(dataDir, 'keeper.pid'), 'utf8').split(' ')[0]);
+  const inspectors = [];
   let closing = null;
   const close = async () => {
-    await Promise.all(clients.map((client) => client.close()));
+    // A process waits for those who inspect it before it ends.
+    for (const inspector of inspectors) inspector.close();
+    // Not waited for: one that looks for a gateway which has gone might take its time.
+    for (const client of clients) client.close().catch(() => {});
     child.kill('SIGTERM');
     await ended;
     if (!keepData) rmSync(dataDir, { recursive: true, force: true });
   };
-  const gateway = {
+  return {
     url,
     dataDir,
     pid: child.pid,
-    keeperPid: () => Number(readFileSync(join(dataDir, 'keeper.pid'), 'utf8').split(' ')[0]),
+    keeperPid,
     connect: async () => {
       const client = await connect({ url, token: TOKEN });
       clients.push(client);
       return client;
+    },
+    /** The keeper's event loop, see loop-delay.mjs. */
+    keeperDelay: async () => {
+      const inspector = await attachLoopDelay(keeperPid());
+      inspectors.push(inspector);
+      return inspector;
     },
     /** p99 of its event loop since this was asked last, in ms. */
     loopDelay: async () => {
@@ -63,7 +75,4 @@ export async function startGateway({ flags = [], env = {}, nodeFlags = [], befor
       return closing;
     },
   };
-  signal?.addEventListener('abort', () => void gateway.close());
-  if (signal?.aborted) await gateway.close();
-  return gateway;
 }

@@ -7,7 +7,6 @@ import { startCrowd } from './crowd-process.mjs';
 import { HZ, watchAddress, watched } from './fan-out.mjs';
 import { startGateway } from './gateway.mjs';
 import { printHistory } from './history.mjs';
-import { attachLoopDelay } from './loop-delay.mjs';
 import { pssMb, withChildren } from './memory.mjs';
 import { plot } from './plot.mjs';
 import { quantile, timed } from './sample.mjs';
@@ -26,7 +25,15 @@ const SETTLE_MS = 3000;
 /** Runs all of it and writes the charts; resolves with Markdown. `signal` ends it. */
 export async function scale({ quick, facts, tell, signal }) {
   const size = quick ? 'quick' : 'full';
-  const start = (options) => startGateway({ ...options, signal });
+  let last = null;
+  const start = (options) => {
+    last = startGateway(options);
+    return last;
+  };
+  signal.addEventListener('abort', async () => {
+    await (await last)?.close();
+    process.exit(1);
+  });
   const slots = await overSlots(SLOTS[size], { start, tell });
   const working = await atWork(WORKING[size], { start, ms: WORK_MS[size], tell });
   const viewers = await overViewers(VIEWERS[size], { start, tell });
@@ -43,7 +50,7 @@ async function overSlots(counts, { start, tell }) {
     const probe = await (await gateway.connect()).acquire();
     await timed(20, () => probe.exec.run({ command: 'true' }));
     const empty = sizes(gateway);
-    const keeper = await attachLoopDelay(gateway.keeperPid());
+    const keeper = await gateway.keeperDelay();
     let there = 0;
     for (const count of counts) {
       const beginMs = performance.now();
@@ -60,7 +67,6 @@ async function overSlots(counts, { start, tell }) {
       rows.push({ count, rate, each, lag, exec: { p50: quantile(exec, 0.5), p99: quantile(exec, 0.99) } });
       tell(`${count} idle slots`);
     }
-    keeper.close();
   } finally {
     await gateway.close();
   }
@@ -94,11 +100,10 @@ async function atWork(count, { start, ms, tell }) {
     const beginMs = performance.now();
     const slots = await begin(gateway, count);
     const rate = (count * 1000) / (performance.now() - beginMs);
-    const keeper = await attachLoopDelay(gateway.keeperPid());
+    const keeper = await gateway.keeperDelay();
     await Promise.all([gateway.loopDelay(), keeper.reset()]);
     const times = await work(slots, ms);
     const lag = { gateway: await gateway.loopDelay(), keeper: await keeper.p99() };
-    keeper.close();
     tell(`${count} slots at work`);
     return { count, rate, lag, commands: times.length, p50: quantile(times, 0.5), p99: quantile(times, 0.99) };
   } finally {

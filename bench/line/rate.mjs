@@ -1,6 +1,4 @@
 // Commands on eight slots at once, each as soon as the one before has ended.
-import { attachLoopDelay } from '../loop-delay.mjs';
-
 const command = 'true';
 const SLOTS = 8;
 const BLOCK_MS = 2000;
@@ -32,7 +30,7 @@ export const line = {
     const gateway = await bench.gateway({ flags: ['--slots', String(SLOTS)] });
     const slots = [];
     for (let at = 0; at < SLOTS; at++) slots.push(await (await gateway.connect()).acquire());
-    const keeper = bench.hold(await attachLoopDelay(gateway.keeperPid()));
+    const keeper = await gateway.keeperDelay();
     const delays = { gateway: [], keeper: [] };
     return {
       floor: () => floor.ask(`rate ${BLOCK_MS} ${SLOTS}`),
