@@ -32,16 +32,17 @@ interface FoundToken {
 async function findToken(): Promise<FoundToken> {
   const given = process.env['SLOTCAST_TOKEN'];
   if (given) return { token: given.trim(), missing: '' };
-  const file = join(dataDirOf(process.env, isRoot()), 'token');
-  const chosen = process.env['SLOTCAST_TOKEN_FILE'];
-  try {
-    // Empty where a gateway is given a file and makes its own all the same.
-    const found = chosen ? (await readFile(chosen, 'utf8')).trim() : '';
-    if (found !== '') return { token: found, missing: '' };
-    return { token: (await readFile(file, 'utf8')).trim(), missing: '' };
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    // A gateway without tokens lets everybody in.
-    return { token: undefined, missing: code === 'EACCES' ? `${file} may not be read` : `there is none in ${file}` };
+  const complaints: string[] = [];
+  for (const file of [process.env['SLOTCAST_TOKEN_FILE'], join(dataDirOf(process.env, isRoot()), 'token')]) {
+    if (!file) continue;
+    try {
+      const token = (await readFile(file, 'utf8')).trim();
+      if (token !== '') return { token, missing: '' };
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      complaints.push(code === 'EACCES' ? `${file} may not be read` : `there is none in ${file}`);
+    }
   }
+  // A gateway without tokens lets everybody in.
+  return { token: undefined, missing: complaints.join(', ') };
 }

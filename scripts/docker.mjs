@@ -16,6 +16,24 @@ const PORT = '18080';
 const TOKEN = 'only-for-the-gateway-that-the-check-starts';
 const QUIET = ['--progress', 'quiet'];
 
+const SECCOMP = 'seccomp=deploy/seccomp-bwrap.json';
+const PROC = 'systempaths=unconfined';
+/** Hosts with AppArmor want it in every line. */
+const APPARMOR = 'apparmor=unconfined';
+const REFUSALS = [
+  { flags: [], names: [SECCOMP, PROC] },
+  { flags: ['--security-opt', SECCOMP, '--security-opt', APPARMOR], names: [PROC] },
+  { flags: ['--security-opt', PROC, '--security-opt', APPARMOR], names: [SECCOMP] },
+  {
+    flags: [...['--security-opt', SECCOMP, '--security-opt', APPARMOR, '--security-opt', PROC], '--user', '0'],
+    names: ['--user 1000:1000'],
+  },
+  {
+    flags: [...['--security-opt', SECCOMP, '--security-opt', APPARMOR, '--security-opt', PROC], '--read-only'],
+    names: ['--tmpfs /tmp'],
+  },
+];
+
 await main(async () => {
   setUp();
   process.chdir(root);
@@ -71,12 +89,12 @@ async function check(engine) {
 async function step(name, work) {
   const beganMs = performance.now();
   try {
-    return await work();
+    const result = await work();
+    say(`${name} (${((performance.now() - beganMs) / 1000).toFixed(1)} s)`);
+    return result;
   } catch (error) {
     if (error instanceof SetupError) throw new SetupError(`does not hold: ${name}\n${error.message}`);
     throw error;
-  } finally {
-    say(`${name} (${((performance.now() - beganMs) / 1000).toFixed(1)} s)`);
   }
 }
 
@@ -90,24 +108,6 @@ function imageIsBare(engine) {
   const said = engine.docker(['run', '--rm', '--entrypoint', 'sh', 'slotcast', '-c', script]).trim();
   expect(said === '1000', `found in the image, or not its user: ${said}`);
 }
-
-const SECCOMP = 'seccomp=deploy/seccomp-bwrap.json';
-const PROC = 'systempaths=unconfined';
-/** Hosts with AppArmor want it in every line. */
-const APPARMOR = 'apparmor=unconfined';
-const REFUSALS = [
-  { flags: [], names: [SECCOMP, PROC] },
-  { flags: ['--security-opt', SECCOMP, '--security-opt', APPARMOR], names: [PROC] },
-  { flags: ['--security-opt', PROC, '--security-opt', APPARMOR], names: [SECCOMP] },
-  {
-    flags: [...['--security-opt', SECCOMP, '--security-opt', APPARMOR, '--security-opt', PROC], '--user', '0'],
-    names: ['--user 1000:1000'],
-  },
-  {
-    flags: [...['--security-opt', SECCOMP, '--security-opt', APPARMOR, '--security-opt', PROC], '--read-only'],
-    names: ['--tmpfs /tmp'],
-  },
-];
 
 function refusals(engine) {
   const all = [SECCOMP, PROC, '--user 1000:1000', '--tmpfs /tmp'];
@@ -135,7 +135,9 @@ function up(engine, env = engine.env) {
   engine.compose([...QUIET, 'up', '--detach', '--no-build', '--wait'], { env });
 }
 
-const inGateway = (engine, ...words) => engine.compose(['exec', '-T', 'slotcast', ...words]);
+function inGateway(engine, ...words) {
+  return engine.compose(['exec', '-T', 'slotcast', ...words]);
+}
 
 /** The command line of docker-agent.mjs where the published port is, and its environment. */
 function agentCommand(engine, args, token = inGateway(engine, 'cat', '/data/token').trim()) {

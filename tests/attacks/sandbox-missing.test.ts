@@ -102,6 +102,19 @@ describe('a bwrap that is', () => {
   });
 });
 
+attack('A39', async (as) => {
+  // Where the operator wants it so, there is not even a gateway.
+  const path = mkdtempSync(join(tmpdir(), 'slotcast-path-'));
+  try {
+    chmodSync(path, 0o755);
+    for (const name of ['bash', 'prlimit', 'setpriv', 'sh', 'test']) symlinkSync(findCommand(name), join(path, name));
+    const refused = target(as, { flags: ['--require-sandbox'], env: { PATH: path } });
+    await expect(refused).rejects.toThrow(/it does not start/);
+  } finally {
+    rmSync(path, { recursive: true });
+  }
+});
+
 async function neverReady(as: User, { what, remedy }: Broken, path: string): Promise<void> {
   const broken = await target(as, { env: { PATH: path } });
   try {

@@ -102,31 +102,6 @@ export function openCgroups(owner: string): Cgroups | CgroupError {
   }
 }
 
-/** The most memory that the group of this process, or one above it, allows to everything in it; null = no limit. */
-export function ownMemoryLimit(): number | null {
-  const own = (pattern: RegExp): string => pattern.exec(textOf('/proc/self/cgroup'))?.[1] ?? '/';
-  const v1 = join('/sys/fs/cgroup/memory', own(/^\d+:(?:[^:]*,)?memory(?:,[^:]*)?:(.*)$/m), 'memory.stat');
-  // In a container the own group is mounted where the root is elsewhere.
-  const stat = textOf(v1) || textOf('/sys/fs/cgroup/memory/memory.stat');
-  const limits = [/^hierarchical_memory_limit (\d+)$/m.exec(stat)?.[1]];
-  for (let dir = own(/^0::(.*)$/m); ; dir = dirname(dir)) {
-    limits.push(/^\d+/.exec(textOf(join('/sys/fs/cgroup', dir, 'memory.max')))?.[0]);
-    if (dir === '/' || dir === '.') break;
-  }
-  const least = Math.min(...limits.filter((limit) => limit !== undefined).map(Number));
-  // v1 has a number of pages where there is no limit.
-  return least < 2 ** 60 ? least : null;
-}
-
-/** Empty where there is no such file. */
-function textOf(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return '';
-  }
-}
-
 /** The group of one sandbox. */
 export class Cgroup {
   readonly #trees: readonly Tree[];

@@ -8,9 +8,10 @@ import type { Capability } from '../../../protocol/server.ts';
 import type { KeptProcess, SlotPlace } from '../keeper.ts';
 import { preparePlace, removeTree } from '../place.ts';
 import { startProcess } from '../process.ts';
-import { CgroupError, Cgroups, openCgroups, ownMemoryLimit } from './cgroup.ts';
+import { CgroupError, Cgroups, openCgroups } from './cgroup.ts';
 import { type MissingSetting, missingSettings } from './container.ts';
 import { launchPath, type SandboxSpec, startSandbox } from './launch.ts';
+import { ownMemoryLimit } from './own-limit.ts';
 import type { Policy } from './policy.ts';
 
 const run = promisify(execFile);

@@ -1,8 +1,9 @@
+import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startGateway, type TestGateway, until } from '../../support/gateway.ts';
-import { slotcast } from './slotcast.ts';
+import { environmentOf, PROGRAM, slotcast } from './slotcast.ts';
 
 let gateway: TestGateway;
 beforeAll(async () => {
@@ -117,6 +118,17 @@ test('without a token the line says where one was looked for', async () => {
   const { seen, exitCode } = slotcast(null, 'slots', '--url', gateway.url);
   expect(await exitCode).toBe(1);
   expect(seen.stderr).toMatch(/^slotcast: .*token.*SLOTCAST_TOKEN\.\n$/);
+});
+
+test('the token is found in the file that the gateway itself may be given; an empty one is none', async () => {
+  const exitCodeWith = async (token: string): Promise<number | null> => {
+    const file = join(gateway.dataDir, 'given');
+    writeFileSync(file, token);
+    const env = { ...environmentOf(null), SLOTCAST_TOKEN_FILE: file };
+    const child = spawn(process.execPath, [PROGRAM, 'slots', '--url', gateway.url], { env, stdio: 'ignore' });
+    return await new Promise((resolve) => child.on('close', resolve));
+  };
+  expect([await exitCodeWith(`${gateway.token}\n`), await exitCodeWith('')]).toEqual([0, 1]);
 });
 
 test('slots and casts speak JSON', async () => {
