@@ -11,7 +11,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { arch, tmpdir } from 'node:os';
+import { arch, homedir } from 'node:os';
 import { join } from 'node:path';
 import { SetupError, say } from './say.mjs';
 import { ensureCommands } from './system.mjs';
@@ -23,12 +23,17 @@ const START_MS = 60_000;
 /** An image registry that is not there often means waiting for a connection. */
 const PULL_MS = 60_000;
 
+/** What may be kept for the next run. Not below /tmp, where somebody else could have put something first. */
+export function cacheDir(name, env = process.env) {
+  return join(env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'slotcast', name);
+}
+
 /** An engine, or the reason why there can be none here. */
 export function findEngine(env = process.env) {
   if (succeeds('docker', ['compose', 'version']) && succeeds('docker', ['info'])) return new Engine();
   if (process.getuid() !== 0) return 'there is no docker with compose, and installing one needs root';
   if (!existsSync('/etc/debian_version')) return 'there is no docker with compose, and this system is no Debian';
-  return new OwnEngine(env['SLOTCAST_DOCKER_DIR'] ?? join(tmpdir(), 'slotcast-docker'));
+  return new OwnEngine(env['SLOTCAST_DOCKER_DIR'] ?? cacheDir('docker'));
 }
 
 /** The one that is there. */

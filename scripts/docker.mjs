@@ -61,7 +61,11 @@ await main(async () => {
 async function check(engine) {
   await step('the image is small and has no compiler', () => imageIsBare(engine));
   await step('without its settings it refuses to start, and names what is missing', () => refusals(engine));
-  await step('compose starts it, healthy', () => up(engine));
+  await step('compose starts it, healthy, and it says where a browser finds it', () => {
+    up(engine);
+    const said = engine.compose(['logs', '--no-log-prefix', 'slotcast']);
+    expect(/sign in, .*: http:\/\/127\.0\.0\.1:8080\/#ticket=/.test(said), said);
+  });
   await step('doctor has nothing to complain of', () => {
     const said = engine.compose(['exec', '-T', 'slotcast', 'slotcast', 'doctor']);
     expect(!/^missing/m.test(said) && /^ok +memoryLimit/m.test(said), said);
