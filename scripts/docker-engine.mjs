@@ -59,6 +59,8 @@ class Engine {
 class OwnEngine extends Engine {
   #dir;
   #compose;
+  /** By this one; another run's is left alone. */
+  #started = false;
 
   constructor(dir) {
     super();
@@ -79,7 +81,9 @@ class OwnEngine extends Engine {
   async prepareBuild() {
     mkdirSync(this.#at('run'), { recursive: true });
     if (this.#isAlive())
-      throw new SetupError(`another run uses ${this.#dir}. Wait for it, or set SLOTCAST_DOCKER_DIR.`);
+      throw new SetupError(
+        `the engine of another run, process ${this.#pid()}, uses ${this.#dir}. Wait for it, end it if that run is gone, or set SLOTCAST_DOCKER_DIR.`,
+      );
     ensureCommands({ dockerd: 'docker.io', debootstrap: 'debootstrap', iptables: 'iptables', unshare: 'util-linux' });
     this.#compose = this.#composeProgram();
     const alone = ['--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-forward=false', '--ip-masq=false'];
@@ -97,6 +101,7 @@ class OwnEngine extends Engine {
   }
 
   async close() {
+    if (!this.#started) return;
     const pid = this.#pid();
     if (pid === '' || !this.#isAlive()) return;
     process.kill(Number(pid), 'SIGTERM');
@@ -123,6 +128,7 @@ class OwnEngine extends Engine {
 
   async #start([program, ...args]) {
     const log = openSync(this.#at('dockerd.log'), 'w');
+    this.#started = true;
     spawn(program, args, { detached: true, stdio: ['ignore', log, log] }).unref();
     await until('the engine answers', () => succeeds('docker', ['info'], this.env)).catch((error) => {
       throw new SetupError(`${error.message}:\n${readFileSync(this.#at('dockerd.log'), 'utf8').slice(-2000)}`);

@@ -43,6 +43,8 @@ await main(async () => {
     say(`skipped: ${engine}`);
     return;
   }
+  // Ctrl-C ends what is being done, by itself, and then everything is taken down.
+  process.on('SIGINT', () => {});
   Object.assign(engine.env, { COMPOSE_PROJECT_NAME: PROJECT, SLOTCAST_PUBLISH: PORT });
   try {
     await step('images are built', async () => {
@@ -50,9 +52,12 @@ await main(async () => {
       engine.compose(['--profile', 'test', ...QUIET, 'build']);
       await engine.prepareRun();
     });
-    await check(engine);
+    try {
+      await check(engine);
+    } finally {
+      engine.compose(['--profile', 'test', ...QUIET, 'down', '--volumes', '--timeout', '20']);
+    }
   } finally {
-    engine.compose(['--profile', 'test', ...QUIET, 'down', '--volumes', '--timeout', '20']);
     await engine.close();
   }
   say('all of it holds');
