@@ -1,10 +1,9 @@
 // Checks the files of deploy/ by what others know of their formats: HCL's own parser, and the schemas of Kubernetes. The checkers are no
 // dependencies of the clone, being larger than all of it: they are fetched into a directory of their own.
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { command } from './docker-engine.mjs';
+import { cacheDir, command } from './docker-engine.mjs';
 import { SetupError, say } from './say.mjs';
 import { root } from './setup.mjs';
 
@@ -37,7 +36,7 @@ async function checked(file, work) {
 
 /** The directory that has them. */
 function fetched() {
-  const dir = join(tmpdir(), 'slotcast-checkers');
+  const dir = cacheDir('checkers');
   const wanted = JSON.stringify({ private: true, dependencies: CHECKERS });
   const file = join(dir, 'package.json');
   if (existsSync(join(dir, 'node_modules')) && readFileSync(file, 'utf8') === wanted) return dir;

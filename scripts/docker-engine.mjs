@@ -11,7 +11,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { arch, tmpdir } from 'node:os';
+import { arch, homedir } from 'node:os';
 import { join } from 'node:path';
 import { SetupError, say } from './say.mjs';
 import { ensureCommands } from './system.mjs';
@@ -23,12 +23,17 @@ const START_MS = 60_000;
 /** An image registry that is not there often means waiting for a connection. */
 const PULL_MS = 60_000;
 
+/** What may be kept for the next run. Not below /tmp, where somebody else could have put something first. */
+export function cacheDir(name, env = process.env) {
+  return join(env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'slotcast', name);
+}
+
 /** An engine, or the reason why there can be none here. */
 export function findEngine(env = process.env) {
   if (succeeds('docker', ['compose', 'version']) && succeeds('docker', ['info'])) return new Engine();
   if (process.getuid() !== 0) return 'there is no docker with compose, and installing one needs root';
   if (!existsSync('/etc/debian_version')) return 'there is no docker with compose, and this system is no Debian';
-  return new OwnEngine(env['SLOTCAST_DOCKER_DIR'] ?? join(tmpdir(), 'slotcast-docker'));
+  return new OwnEngine(env['SLOTCAST_DOCKER_DIR'] ?? cacheDir('docker'));
 }
 
 /** The one that is there. */
@@ -54,6 +59,8 @@ class Engine {
 class OwnEngine extends Engine {
   #dir;
   #compose;
+  /** By this one; another run's is left alone. */
+  #started = false;
 
   constructor(dir) {
     super();
@@ -74,7 +81,9 @@ class OwnEngine extends Engine {
   async prepareBuild() {
     mkdirSync(this.#at('run'), { recursive: true });
     if (this.#isAlive())
-      throw new SetupError(`another run uses ${this.#dir}. Wait for it, or set SLOTCAST_DOCKER_DIR.`);
+      throw new SetupError(
+        `the engine of another run, process ${this.#pid()}, uses ${this.#dir}. Wait for it, end it if that run is gone, or set SLOTCAST_DOCKER_DIR.`,
+      );
     ensureCommands({ dockerd: 'docker.io', debootstrap: 'debootstrap', iptables: 'iptables', unshare: 'util-linux' });
     this.#compose = this.#composeProgram();
     const alone = ['--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-forward=false', '--ip-masq=false'];
@@ -92,6 +101,7 @@ class OwnEngine extends Engine {
   }
 
   async close() {
+    if (!this.#started) return;
     const pid = this.#pid();
     if (pid === '' || !this.#isAlive()) return;
     process.kill(Number(pid), 'SIGTERM');
@@ -118,6 +128,7 @@ class OwnEngine extends Engine {
 
   async #start([program, ...args]) {
     const log = openSync(this.#at('dockerd.log'), 'w');
+    this.#started = true;
     spawn(program, args, { detached: true, stdio: ['ignore', log, log] }).unref();
     await until('the engine answers', () => succeeds('docker', ['info'], this.env)).catch((error) => {
       throw new SetupError(`${error.message}:\n${readFileSync(this.#at('dockerd.log'), 'utf8').slice(-2000)}`);

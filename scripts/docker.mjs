@@ -43,6 +43,8 @@ await main(async () => {
     say(`skipped: ${engine}`);
     return;
   }
+  // Ctrl-C ends what is being done, by itself, and then everything is taken down.
+  process.on('SIGINT', () => {});
   Object.assign(engine.env, { COMPOSE_PROJECT_NAME: PROJECT, SLOTCAST_PUBLISH: PORT });
   try {
     await step('images are built', async () => {
@@ -50,9 +52,12 @@ await main(async () => {
       engine.compose(['--profile', 'test', ...QUIET, 'build']);
       await engine.prepareRun();
     });
-    await check(engine);
+    try {
+      await check(engine);
+    } finally {
+      engine.compose(['--profile', 'test', ...QUIET, 'down', '--volumes', '--timeout', '20']);
+    }
   } finally {
-    engine.compose(['--profile', 'test', ...QUIET, 'down', '--volumes', '--timeout', '20']);
     await engine.close();
   }
   say('all of it holds');
@@ -61,7 +66,11 @@ await main(async () => {
 async function check(engine) {
   await step('the image is small and has no compiler', () => imageIsBare(engine));
   await step('without its settings it refuses to start, and names what is missing', () => refusals(engine));
-  await step('compose starts it, healthy', () => up(engine));
+  await step('compose starts it, healthy, and it says where a browser finds it', () => {
+    up(engine);
+    const said = engine.compose(['logs', '--no-log-prefix', 'slotcast']);
+    expect(/sign in, .*: http:\/\/127\.0\.0\.1:8080\/#ticket=/.test(said), said);
+  });
   await step('doctor has nothing to complain of', () => {
     const said = engine.compose(['exec', '-T', 'slotcast', 'slotcast', 'doctor']);
     expect(!/^missing/m.test(said) && /^ok +memoryLimit/m.test(said), said);
