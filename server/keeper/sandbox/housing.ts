@@ -1,12 +1,17 @@
-// Gives out sandboxes, each in a control group of its own where there can be one: one that stands ready, or a new one.
+// Gives out sandboxes, each in a control group of its own where there can be one: one that stands ready, a new cell of the slot's warden, or one of its own.
 import type { Network } from '../../../protocol/slot.ts';
 import type { Clock } from '../clock.ts';
 import type { SlotPlace } from '../keeper.ts';
 import { effectiveNetwork } from './args.ts';
+import { CellBlock, type Guarded } from './cell-block.ts';
 import { type Cgroup, type CgroupError, Cgroups, openCgroups } from './cgroup.ts';
 import { startSandbox } from './launch.ts';
 import type { Policy } from './policy.ts';
+import { Warden } from './warden.ts';
 import { WarmPool, type WarmSandbox } from './warm-pool.ts';
+
+/** Of one warden: its start costs as much as ten of them, and each takes four descriptors of the keeper until it is used. */
+const CELLS = 16;
 
 export interface HousingOptions {
   readonly dataDir: string;
@@ -18,15 +23,20 @@ export interface HousingOptions {
 export class Housing {
   /** For what is given out from now on. */
   policy: Policy;
+  /** Whether wardens work here; without them each command has a bwrap of its own. */
+  cells = true;
   readonly #options: HousingOptions;
   readonly #warm: WarmPool;
+  readonly #blocks = new Map<string, CellBlock>();
+  /** Until they have ended. */
+  readonly #wardens = new Set<Warden>();
   #groups: Cgroups | CgroupError | null = null;
 
   constructor(options: HousingOptions) {
     this.#options = options;
     this.policy = options.policy;
     const start = async (place: SlotPlace, network: Network): Promise<WarmSandbox> => {
-      const warm = await this.#start(place, network);
+      const warm = await this.#cellOrOwn(place, network);
       await warm.sandbox.joined.catch(async (error: unknown) => {
         warm.sandbox.destroy();
         await warm.sandbox.closed;
@@ -35,7 +45,12 @@ export class Housing {
       });
       return warm;
     };
-    this.#warm = new WarmPool({ clock: options.clock, start });
+    const dropped = async (place: SlotPlace, network: Network): Promise<void> => {
+      const block = this.#blocks.get(`${place.slot} ${network}`);
+      this.#blocks.delete(`${place.slot} ${network}`);
+      await block?.retire();
+    };
+    this.#warm = new WarmPool({ clock: options.clock, start, dropped });
   }
 
   /** Once, before anything is given out; what a keeper that was killed has left of groups is removed. */
@@ -51,8 +66,9 @@ export class Housing {
   /** For one command. Its group is to be left when it has ended. Fault SANDBOX_UNAVAILABLE. */
   async sandbox(place: SlotPlace, network: Network): Promise<WarmSandbox> {
     // Without walls who runs in the slot would get at what waits there.
-    const isWalled = this.policy.sandbox === 'bwrap';
-    const warm = isWalled ? this.#warm.take(place, effectiveNetwork(this.policy, network)) : null;
+    if (this.policy.sandbox === 'none') return await this.#start(place, network);
+    const effective = effectiveNetwork(this.policy, network);
+    const warm = this.#warm.take(place, effective) ?? this.#blocks.get(`${place.slot} ${effective}`)?.spare();
     return warm ?? (await this.#start(place, network));
   }
 
@@ -78,9 +94,35 @@ export class Housing {
 
   /** When everything is dead. */
   async close(): Promise<void> {
+    await Promise.all([...this.#wardens].map(({ closed }) => closed));
     if (!(this.#groups instanceof Cgroups)) return;
     const failed = (error: unknown): void => this.#options.failed(error, 'control groups could not be removed');
     await this.#groups.close().catch(failed);
+  }
+
+  async #cellOrOwn(place: SlotPlace, network: Network): Promise<WarmSandbox> {
+    if (!this.cells) return await this.#start(place, network);
+    const name = `${place.slot} ${network}`;
+    const block = this.#blocks.get(name) ?? new CellBlock(() => this.#warden(place, network));
+    this.#blocks.set(name, block);
+    return await block.cell().catch(async () => await this.#start(place, network));
+  }
+
+  async #warden(place: SlotPlace, network: Network): Promise<Guarded> {
+    const { policy } = this;
+    const made = await Promise.allSettled(Array.from({ length: CELLS + 1 }, () => this.group(place)));
+    const groups = made.flatMap((one) => (one.status === 'fulfilled' && one.value !== undefined ? [one.value] : []));
+    try {
+      const failed = made.find((one) => one.status === 'rejected');
+      if (failed !== undefined) throw failed.reason;
+      const warden = new Warden({ policy, place, network, groups, cells: CELLS });
+      this.#wardens.add(warden);
+      void warden.closed.then(() => this.#wardens.delete(warden));
+      return { warden, groups };
+    } catch (error) {
+      await Promise.all(groups.map((group) => this.leave(group)));
+      throw error;
+    }
   }
 
   async #start(place: SlotPlace, network: Network): Promise<WarmSandbox> {

@@ -8,9 +8,11 @@ import type { Capability } from '../../../protocol/server.ts';
 import type { KeptProcess, SlotPlace } from '../keeper.ts';
 import { preparePlace, removeTree } from '../place.ts';
 import { startProcess } from '../process.ts';
+import { launchPath } from './bare.ts';
 import { CgroupError, Cgroups, openCgroups } from './cgroup.ts';
-import { launchPath, type SandboxSpec, startSandbox } from './launch.ts';
+import { startSandbox } from './launch.ts';
 import type { Policy } from './policy.ts';
+import type { SandboxSpec } from './sandbox.ts';
 
 const run = promisify(execFile);
 

@@ -4,7 +4,7 @@ import type { Network } from '../../../protocol/slot.ts';
 import type { Clock, Timer } from '../clock.ts';
 import type { SlotPlace } from '../keeper.ts';
 import type { Cgroup } from './cgroup.ts';
-import type { Sandbox } from './launch.ts';
+import type { Sandbox } from './sandbox.ts';
 
 /** A reply goes out first: to start a process takes this one some milliseconds. */
 const REFILL_MS = 3;
@@ -25,6 +25,8 @@ export interface WarmSandbox {
 export interface WarmPoolOptions {
   /** Rejects when there can be none now. */
   readonly start: (place: SlotPlace, network: Network) => Promise<WarmSandbox>;
+  /** Nothing stands ready there any more, nor is to. */
+  readonly dropped?: (place: SlotPlace, network: Network) => Promise<void>;
   readonly clock: Clock;
 }
 
@@ -129,6 +131,7 @@ export class WarmPool {
     const all = [...shelf.ready];
     shelf.ready.clear();
     await Promise.all([shelf.starting, ...all.map(ended)]);
+    await this.#options.dropped?.(shelf.place, shelf.network);
   }
 }
 
