@@ -3,24 +3,24 @@ import type { Cgroup } from './cgroup.ts';
 import type { Warden } from './warden.ts';
 import type { WarmSandbox } from './warm-pool.ts';
 
+/** A warden's start costs as much as ten of its cells, and each takes four descriptors of the keeper until it is used: few at first, twice as many of each next warden. */
+const CELLS_AT_FIRST = 8;
+const MOST_CELLS = 32;
 /** With so few cells left the next warden is started, which takes as long as some commands. */
-const FEW = 6;
-
-/** A warden, and the groups of it and its cells. */
-export interface Guarded {
-  readonly warden: Warden;
-  readonly groups: readonly Cgroup[];
-}
+const FEW = 4;
 
 export class CellBlock {
-  readonly #start: () => Promise<Guarded>;
+  readonly #start: (cells: number, groups: Cgroup[]) => Promise<Warden>;
   readonly #wardens = new Set<Warden>();
+  /** Of cells that have ended, for those of the next warden: to make and remove them takes longer than to begin a cell. */
+  #free: Cgroup[] = [];
+  #cells = CELLS_AT_FIRST;
   #current: Warden | null = null;
   #starting: Promise<void> | null = null;
   #retired = false;
 
-  /** `start` rejects when there can be none now. */
-  constructor(start: () => Promise<Guarded>) {
+  /** `start` takes groups out of those that it is given, makes what it needs besides, and rejects when there can be none now. */
+  constructor(start: (cells: number, groups: Cgroup[]) => Promise<Warden>) {
     this.#start = start;
   }
 
@@ -28,6 +28,8 @@ export class CellBlock {
   spare(): WarmSandbox | null {
     const warden = this.#current;
     const cell = warden !== null && warden.left > 0 && warden.alive ? warden.cell() : null;
+    const group = cell?.group;
+    group?.lend(() => void this.#giveBack(group));
     // A failure is told to who needs the next one.
     if (warden !== null && warden.left <= FEW) this.#renew().catch(() => {});
     return cell;
@@ -48,6 +50,12 @@ export class CellBlock {
     this.#retired = true;
     await this.#starting?.catch(() => {});
     await Promise.all([...this.#wardens].map((warden) => warden.retire()));
+    await Promise.all(this.#free.splice(0).map((group) => this.#giveBack(group)));
+  }
+
+  async #giveBack(group: Cgroup): Promise<void> {
+    if (this.#retired) await group.close().catch(() => {});
+    else this.#free.push(group);
   }
 
   #renew(): Promise<void> {
@@ -59,11 +67,12 @@ export class CellBlock {
 
   async #replace(): Promise<void> {
     if (this.#retired) throw new Error('nothing is to be started any more');
-    const { warden, groups } = await this.#start();
+    const warden = await this.#start(this.#cells, this.#free);
+    this.#cells = Math.min(2 * this.#cells, MOST_CELLS);
     this.#wardens.add(warden);
-    void warden.closed.then(async () => {
+    void warden.closed.then(() => {
       this.#wardens.delete(warden);
-      await Promise.all(groups.map((group) => group.close().catch(() => {})));
+      for (const group of warden.unused()) void this.#giveBack(group);
     });
     await warden.ready;
     void this.#current?.retire();

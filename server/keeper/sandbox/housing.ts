@@ -3,15 +3,15 @@ import type { Network } from '../../../protocol/slot.ts';
 import type { Clock } from '../clock.ts';
 import type { SlotPlace } from '../keeper.ts';
 import { effectiveNetwork } from './args.ts';
-import { CellBlock, type Guarded } from './cell-block.ts';
+import { CellBlock } from './cell-block.ts';
 import { type Cgroup, type CgroupError, Cgroups, openCgroups } from './cgroup.ts';
 import { startSandbox } from './launch.ts';
 import type { Policy } from './policy.ts';
-import { Warden } from './warden.ts';
+import { Warden, type WardenSpec } from './warden.ts';
 import { WarmPool, type WarmSandbox } from './warm-pool.ts';
 
-/** Of one warden: its start costs as much as ten of them, and each takes four descriptors of the keeper until it is used. */
-const CELLS = 16;
+/** A reply goes out first: to start a process takes this one some milliseconds. To begin a cell takes it a fraction of one. */
+const OWN_REFILL_MS = 3;
 
 export interface HousingOptions {
   readonly dataDir: string;
@@ -50,7 +50,8 @@ export class Housing {
       this.#blocks.delete(`${place.slot} ${network}`);
       await block?.retire();
     };
-    this.#warm = new WarmPool({ clock: options.clock, start, dropped });
+    const refillMs = (): number => (this.cells ? 0 : OWN_REFILL_MS);
+    this.#warm = new WarmPool({ clock: options.clock, start, dropped, refillMs });
   }
 
   /** Once, before anything is given out; what a keeper that was killed has left of groups is removed. */
@@ -103,24 +104,28 @@ export class Housing {
   async #cellOrOwn(place: SlotPlace, network: Network): Promise<WarmSandbox> {
     if (!this.cells) return await this.#start(place, network);
     const name = `${place.slot} ${network}`;
-    const block = this.#blocks.get(name) ?? new CellBlock(() => this.#warden(place, network));
+    const block =
+      this.#blocks.get(name) ?? new CellBlock((cells, free) => this.#warden({ place, network, cells }, free));
     this.#blocks.set(name, block);
     return await block.cell().catch(async () => await this.#start(place, network));
   }
 
-  async #warden(place: SlotPlace, network: Network): Promise<Guarded> {
+  async #warden(wanted: Pick<WardenSpec, 'place' | 'network' | 'cells'>, free: Cgroup[]): Promise<Warden> {
     const { policy } = this;
-    const made = await Promise.allSettled(Array.from({ length: CELLS + 1 }, () => this.group(place)));
-    const groups = made.flatMap((one) => (one.status === 'fulfilled' && one.value !== undefined ? [one.value] : []));
+    const needed = this.#groups instanceof Cgroups ? wanted.cells + 1 : 0;
+    const groups = free.splice(0, needed);
+    const missing = Array.from({ length: needed - groups.length }, () => this.group(wanted.place));
+    const made = await Promise.allSettled(missing);
+    for (const one of made) if (one.status === 'fulfilled' && one.value !== undefined) groups.push(one.value);
     try {
       const failed = made.find((one) => one.status === 'rejected');
       if (failed !== undefined) throw failed.reason;
-      const warden = new Warden({ policy, place, network, groups, cells: CELLS });
+      const warden = new Warden({ policy, groups, ...wanted });
       this.#wardens.add(warden);
       void warden.closed.then(() => this.#wardens.delete(warden));
-      return { warden, groups };
+      return warden;
     } catch (error) {
-      await Promise.all(groups.map((group) => this.leave(group)));
+      free.push(...groups);
       throw error;
     }
   }

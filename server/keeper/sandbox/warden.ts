@@ -12,7 +12,7 @@ import { explain, hiddenPaths } from './reason.ts';
 import { BOOT, runnerFrame } from './runner.ts';
 import { Sandbox, type SandboxSpec } from './sandbox.ts';
 import { seccompFilter } from './seccomp.ts';
-import { parseStatus } from './status.ts';
+import { parseStatus, type SandboxStatus } from './status.ts';
 import { pipeAt, type Walls, type WallsEnd } from './walls.ts';
 import { CELL_PIPES, cellEndOf, wardenBegin, wardenKill, wardenProgram } from './warden-program.ts';
 
@@ -40,6 +40,7 @@ export class Warden {
   readonly #control: Duplex;
   readonly #running = new Map<number, CellWalls>();
   #statusText = '';
+  #status: SandboxStatus = { childPid: null, exitCode: null };
   #complaint = '';
   #line = '';
   #next = 0;
@@ -57,7 +58,10 @@ export class Warden {
     for (const stream of child.stdio) stream?.on('error', () => {});
     let error: Error | null = null;
     child.once('error', (cause) => (error = cause));
-    pipeAt(child, FDS.status).on('data', (data: Buffer) => (this.#statusText += data.toString('latin1')));
+    pipeAt(child, FDS.status).on('data', (data: Buffer) => {
+      this.#statusText += data.toString('latin1');
+      this.#status = parseStatus(this.#statusText);
+    });
     child.stderr?.on('data', (data: Buffer) => (this.#complaint += data.toString('utf8').slice(0, 4096)));
     this.#control.on('data', (data: Buffer) => this.#take(data.toString('latin1')));
     child.once('exit', () => this.#end());
@@ -75,7 +79,7 @@ export class Warden {
 
   /** It lives, as far as the kernel has told. */
   get alive(): boolean {
-    const { childPid } = parseStatus(this.#statusText);
+    const { childPid } = this.#status;
     return !this.#ended && childPid !== null && statOf(childPid)?.alive === true;
   }
 
@@ -90,6 +94,11 @@ export class Warden {
     this.#running.set(index, walls);
     this.#control.write(wardenBegin(index));
     return { sandbox: new Sandbox({ policy, place, network, group }, walls), group };
+  }
+
+  /** Groups that none of its cells was given, and its own; when it has ended. */
+  unused(): readonly Cgroup[] {
+    return this.#spec.groups.filter((_, index) => index === 0 || index > this.#next);
   }
 
   /** It makes no cell any more, and ends with its last one. Resolves when it has ended, or still has one. */
@@ -115,7 +124,7 @@ export class Warden {
 
   /** Somebody on the host may have stopped it, or bwrap, which is to tell of its end. */
   #wake(): void {
-    const { childPid } = parseStatus(this.#statusText);
+    const { childPid } = this.#status;
     if (childPid !== null) tryKill(childPid, 'SIGCONT');
     this.#child.kill('SIGCONT');
   }
@@ -123,7 +132,7 @@ export class Warden {
   /** SIGKILL to its first process: the kernel takes all cells with it before bwrap ends. */
   #destroy(): void {
     if (this.#ended) return;
-    const { childPid } = parseStatus(this.#statusText);
+    const { childPid } = this.#status;
     if (childPid === null || !tryKill(childPid, 'SIGKILL')) this.#child.kill('SIGKILL');
   }
 
@@ -147,7 +156,7 @@ export class Warden {
   /** With it all its cells have ended, by a kill. */
   #end(): void {
     this.#ended = true;
-    const { exitCode } = parseStatus(this.#statusText);
+    const { exitCode } = this.#status;
     for (const index of [...this.#running.keys()]) this.#cellEnded(index, exitCode);
   }
 

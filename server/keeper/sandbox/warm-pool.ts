@@ -6,8 +6,6 @@ import type { SlotPlace } from '../keeper.ts';
 import type { Cgroup } from './cgroup.ts';
 import type { Sandbox } from './sandbox.ts';
 
-/** A reply goes out first: to start a process takes this one some milliseconds. */
-const REFILL_MS = 3;
 /** A slot that runs no command for so long gives up what stands ready. */
 const IDLE_MS = 15_000;
 /** As many stand ready as commands began within this time. */
@@ -27,6 +25,8 @@ export interface WarmPoolOptions {
   readonly start: (place: SlotPlace, network: Network) => Promise<WarmSandbox>;
   /** Nothing stands ready there any more, nor is to. */
   readonly dropped?: (place: SlotPlace, network: Network) => Promise<void>;
+  /** So long after a command has begun. */
+  readonly refillMs: () => number;
   readonly clock: Clock;
 }
 
@@ -59,7 +59,7 @@ export class WarmPool {
     if (warm !== null) shelf.ready.delete(warm);
     const now = this.#options.clock.now();
     shelf.begun = [...shelf.begun.filter((at) => at > now - WINDOW_MS), now].slice(-MOST);
-    shelf.refill ??= this.#options.clock.after(REFILL_MS, () => this.#refill(shelf));
+    shelf.refill ??= this.#options.clock.after(this.#options.refillMs(), () => this.#refill(shelf));
     shelf.idle?.cancel();
     shelf.idle = this.#options.clock.after(IDLE_MS, () => void this.#drop(shelf));
     return warm;
