@@ -131,6 +131,7 @@ export class LocalKeeper implements Keeper {
     const { groups, policy } = this.#housing;
     const how = { ...this.#uidBase(), ...(groups === null ? {} : { groups }) };
     this.#capabilities = await probe(policy, this.#options.dataDir, how);
+    this.#housing.cells = this.#capabilities['cells']?.ok === true;
   }
 
   /** Other settings, for what is started from now on. The data directory stays the same. */
