@@ -69,8 +69,7 @@ export class Housing {
     // Without walls who runs in the slot would get at what waits there.
     if (this.policy.sandbox === 'none') return await this.#start(place, network);
     const effective = effectiveNetwork(this.policy, network);
-    const warm = this.#warm.take(place, effective) ?? this.#blocks.get(`${place.slot} ${effective}`)?.spare();
-    return warm ?? (await this.#start(place, network));
+    return this.#warm.take(place, effective) ?? (await this.#cellOrOwn(place, effective));
   }
 
   /** A group for what is started otherwise. */

@@ -65,7 +65,7 @@ fcntl C, 2, 1;
 join_group $from;
 syscall $prctl, 4, 0, 0, 0, 0;
 syscall $prctl, 38, 1, 0, 0, 0;
-$0 = "slotcast";
+$0 = "slotcast warden";
 syswrite C, "ready\n";
 my ($cell, $line, %cell, %watch) = (undef, "");
 WARDEN: while (1) {
