@@ -53,6 +53,7 @@ export class Sandbox {
   #events: SandboxEvents | null = null;
   #waitStatus: number | null = null;
   #isReady = false;
+  #isRunning = false;
   /** What it could not be given, so that it did not run. */
   #refusal: Fault | null = null;
   #markReady: () => void = () => {};
@@ -64,7 +65,9 @@ export class Sandbox {
     const { join } = walls;
     walls.control.on('data', (data: Buffer) => this.#report(data.toString('latin1')));
     walls.stderr.on('data', (data: Buffer) => this.#stderr(data));
-    const failure = walls.closed.then((end) => Promise.reject(this.#failure(end)));
+    const failure = new Promise<never>((_, reject) => {
+      void walls.closed.then((end) => this.#isRunning || reject(this.#failure(end)));
+    });
     this.ready = Promise.race([new Promise<void>((resolve) => (this.#markReady = resolve)), failure]);
     this.running = Promise.race([new Promise<void>((resolve) => (this.#markRunning = resolve)), failure]);
     this.joined = spec.group === undefined || join === null ? this.ready : this.#join(spec.group, join);
@@ -100,7 +103,8 @@ export class Sandbox {
         (error) => this.#refuse(error),
       );
     if (order.input !== null && order.input.length > 0) this.stdin.write(order.input);
-    if (order.stdin === 'closed') this.stdin.end();
+    // Without input the command has /dev/null, and nobody reads here.
+    if (order.stdin === 'closed' && order.input !== null) this.stdin.end();
   }
 
   stream(name: StreamName): Readable {
@@ -164,7 +168,7 @@ export class Sandbox {
   #report(text: string): void {
     for (const word of this.#reported.take(text)) {
       if (word === 'ready') this.#becomeReady();
-      else if (word === 'pid') this.#markRunning();
+      else if (word === 'pid') this.#begin();
       // A command ends once.
       else if (this.#waitStatus === null) {
         this.#waitStatus = word.waitStatus;
@@ -182,6 +186,11 @@ export class Sandbox {
     this.#complaint.push(data);
     this.#complaintBytes += data.length;
     if (this.#complaintBytes > MAX_COMPLAINT_BYTES) this.destroy();
+  }
+
+  #begin(): void {
+    this.#isRunning = true;
+    this.#markRunning();
   }
 
   #becomeReady(): void {

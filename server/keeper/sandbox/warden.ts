@@ -66,8 +66,10 @@ export class Warden {
     this.#control.on('data', (data: Buffer) => this.#take(data.toString('latin1')));
     child.once('exit', () => this.#end());
     this.closed = new Promise((resolve) => child.once('close', () => resolve()));
-    const failure = this.closed.then(() => Promise.reject(new Error(this.#why(error))));
-    this.ready = Promise.race([new Promise<void>((resolve) => (this.#markReady = resolve)), failure]);
+    this.ready = new Promise((resolve, reject) => {
+      this.#markReady = resolve;
+      void this.closed.then(() => reject(new Error(this.#why(error))));
+    });
     this.ready.catch(() => {});
     this.#control.write(runnerFrame(wardenProgram(programOptions(spec))));
   }
