@@ -212,6 +212,8 @@ export class LocalKeeper implements Keeper {
     open.log.close();
     await open.recorder.close();
     if (this.#logs.delete(cast)) this.#lostFrames += open.recorder.lostFrames;
+    // The next lease of the slot has a warden of its own.
+    void this.#housing.discard(open.spec.slot);
     this.#rings?.remove(open.log);
   }
 

@@ -45,11 +45,7 @@ export class Housing {
       });
       return warm;
     };
-    const dropped = async (place: SlotPlace, network: Network): Promise<void> => {
-      const block = this.#blocks.get(`${place.slot} ${network}`);
-      this.#blocks.delete(`${place.slot} ${network}`);
-      await block?.retire();
-    };
+    const dropped = (place: SlotPlace, network: Network): Promise<void> => this.#retire(`${place.slot} ${network}`);
     const refillMs = (): number => (this.cells ? 0 : OWN_REFILL_MS);
     this.#warm = new WarmPool({ clock: options.clock, start, dropped, refillMs });
   }
@@ -85,11 +81,14 @@ export class Housing {
   /** Nothing stands ready any more, in that slot or in any. */
   async discard(slot?: string): Promise<void> {
     await this.#warm.discard(slot);
+    await this.#retire(slot === undefined ? '' : `${slot} `);
   }
 
   /** Nothing is to be given out any more. */
   async stop(): Promise<void> {
+    this.cells = false;
     await this.#warm.close();
+    await this.#retire('');
   }
 
   /** When everything is dead. */
@@ -98,6 +97,13 @@ export class Housing {
     if (!(this.#groups instanceof Cgroups)) return;
     const failed = (error: unknown): void => this.#options.failed(error, 'control groups could not be removed');
     await this.#groups.close().catch(failed);
+  }
+
+  /** Those whose names begin so: a slot and a network. */
+  async #retire(prefix: string): Promise<void> {
+    const blocks = [...this.#blocks].filter(([name]) => name.startsWith(prefix));
+    for (const [name] of blocks) this.#blocks.delete(name);
+    await Promise.all(blocks.map(([, block]) => block.retire()));
   }
 
   async #cellOrOwn(place: SlotPlace, network: Network): Promise<WarmSandbox> {

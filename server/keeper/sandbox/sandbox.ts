@@ -66,7 +66,7 @@ export class Sandbox {
     walls.control.on('data', (data: Buffer) => this.#report(data.toString('latin1')));
     walls.stderr.on('data', (data: Buffer) => this.#stderr(data));
     const failure = new Promise<never>((_, reject) => {
-      void walls.closed.then((end) => this.#isRunning || reject(this.#failure(end)));
+      void walls.closed.then((end) => (this.#isReady && this.#isRunning) || reject(this.#failure(end)));
     });
     this.ready = Promise.race([new Promise<void>((resolve) => (this.#markReady = resolve)), failure]);
     this.running = Promise.race([new Promise<void>((resolve) => (this.#markRunning = resolve)), failure]);

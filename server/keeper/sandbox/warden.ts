@@ -20,6 +20,8 @@ import { CELL_PIPES, cellEndOf, wardenBegin, wardenKill, wardenProgram } from '.
 const FROM = 10;
 /** A warden kills a cell in well below a millisecond. One that does not was stopped by somebody on the host. */
 const KILL_MS = 1_000;
+/** Of bwrap, or of a warden that could not start: a line or two. */
+const MAX_COMPLAINT_CHARS = 4096;
 /** A word is `end 9999 65535` at most. */
 const MAX_LINE_CHARS = 64;
 
@@ -62,7 +64,10 @@ export class Warden {
       this.#statusText += data.toString('latin1');
       this.#status = parseStatus(this.#statusText);
     });
-    child.stderr?.on('data', (data: Buffer) => (this.#complaint += data.toString('utf8').slice(0, 4096)));
+    child.stderr?.on(
+      'data',
+      (data: Buffer) => (this.#complaint = (this.#complaint + data.toString('utf8')).slice(0, MAX_COMPLAINT_CHARS)),
+    );
     this.#control.on('data', (data: Buffer) => this.#take(data.toString('latin1')));
     child.once('exit', () => this.#end());
     this.closed = new Promise((resolve) => child.once('close', () => resolve()));
