@@ -8,6 +8,8 @@ const CELLS_AT_FIRST = 8;
 const MOST_CELLS = 32;
 /** With so few cells left the next warden is started, which takes as long as some commands. */
 const FEW = 4;
+/** So many wardens have more cells than commands may begin in a slot at once. */
+const TRIES = 5;
 
 export class CellBlock {
   readonly #start: (cells: number, groups: Cgroup[]) => Promise<Warden>;
@@ -16,6 +18,8 @@ export class CellBlock {
   #free: Cgroup[] = [];
   #cells = CELLS_AT_FIRST;
   #current: Warden | null = null;
+  /** Waits until the current one has no cell left. */
+  #next: Warden | null = null;
   #starting: Promise<void> | null = null;
   #retired = false;
 
@@ -24,25 +28,15 @@ export class CellBlock {
     this.#start = start;
   }
 
-  /** A cell that comes up at once; null when no warden has one left. */
-  spare(): WarmSandbox | null {
-    const warden = this.#current;
-    const cell = warden !== null && warden.left > 0 && warden.alive ? warden.cell() : null;
-    const group = cell?.group;
-    group?.lend(() => void this.#giveBack(group));
-    // A failure is told to who needs the next one.
-    if (warden !== null && warden.left <= FEW) this.#renew().catch(() => {});
-    return cell;
-  }
-
   /** Rejects when there can be none now. */
   async cell(): Promise<WarmSandbox> {
-    const spare = this.spare();
-    if (spare !== null) return spare;
-    await this.#renew();
-    const cell = this.spare();
-    if (cell === null) throw new Error('the warden ended at once');
-    return cell;
+    // Others may have taken all cells of one that has just come up.
+    for (let tries = 0; tries < TRIES; tries++) {
+      const spare = this.#spare();
+      if (spare !== null) return spare;
+      await this.#renew();
+    }
+    throw new Error('no warden has a cell left');
   }
 
   /** No cell any more. Resolves when all wardens have ended that have no command to wait for. */
@@ -53,16 +47,32 @@ export class CellBlock {
     await Promise.all(this.#free.splice(0).map((group) => this.#giveBack(group)));
   }
 
+  /** A cell that comes up at once; null when no warden has one left. */
+  #spare(): WarmSandbox | null {
+    if (!this.#current?.canBegin && this.#next !== null) {
+      void this.#current?.retire();
+      this.#current = this.#next;
+      this.#next = null;
+    }
+    const cell = this.#current?.canBegin ? this.#current.cell() : null;
+    const group = cell?.group;
+    group?.lend(() => void this.#giveBack(group));
+    // A failure is told to who needs the next one.
+    if ((this.#current?.left ?? 0) <= FEW) this.#renew().catch(() => {});
+    return cell;
+  }
+
   async #giveBack(group: Cgroup): Promise<void> {
     if (this.#retired) await group.close().catch(() => {});
     else this.#free.push(group);
   }
 
-  #renew(): Promise<void> {
+  async #renew(): Promise<void> {
+    if (this.#next !== null) return;
     this.#starting ??= this.#replace().finally(() => {
       this.#starting = null;
     });
-    return this.#starting;
+    await this.#starting;
   }
 
   async #replace(): Promise<void> {
@@ -72,10 +82,10 @@ export class CellBlock {
     this.#wardens.add(warden);
     void warden.closed.then(() => {
       this.#wardens.delete(warden);
+      if (this.#next === warden) this.#next = null;
       for (const group of warden.unused()) void this.#giveBack(group);
     });
     await warden.ready;
-    void this.#current?.retire();
-    this.#current = warden;
+    this.#next = warden;
   }
 }

@@ -3,7 +3,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import type { Duplex, Readable, Writable } from 'node:stream';
-import { statOf, tryKill } from '../foreground.ts';
+import { childrenOf, statOf, tryKill } from '../foreground.ts';
 import { effectiveNetwork, FDS } from './args.ts';
 import type { Cgroup } from './cgroup.ts';
 import { maskedHere, refuseRoot, spawnBwrap, started } from './launch.ts';
@@ -84,6 +84,17 @@ export class Warden {
     return this.#ended || this.#retired ? 0 : this.#spec.cells - this.#next;
   }
 
+  get canBegin(): boolean {
+    return this.left > 0 && this.alive;
+  }
+
+  /** As alive, and none of the cells that came up has died without that being told yet. */
+  #isWhole(): boolean {
+    const { childPid } = this.#status;
+    const there = this.alive && childPid !== null ? childrenOf(childPid) : [];
+    return there === null || there.length >= [...this.#running.values()].filter(({ isUp }) => isUp).length;
+  }
+
   /** It lives, as far as the kernel has told. */
   get alive(): boolean {
     const { childPid } = this.#status;
@@ -97,7 +108,7 @@ export class Warden {
     const group = groups[index + 1];
     const at = cellFrom(index, joinsOf(this.#spec));
     const pipes = Array.from({ length: CELL_PIPES }, (_, n) => pipeAt(this.#child, at + n));
-    const walls = new CellWalls(pipes, { alive: () => this.alive, kill: () => this.#kill(index) });
+    const walls = new CellWalls(pipes, { isWhole: () => this.#isWhole(), kill: () => this.#kill(index) });
     this.#running.set(index, walls);
     this.#control.write(wardenBegin(index));
     return { sandbox: new Sandbox({ policy, place, network, group }, walls), group };
@@ -184,23 +195,26 @@ class CellWalls implements Walls {
   /** Before it reads its order. */
   readonly join = null;
   ended = false;
-  readonly #warden: { alive(): boolean; kill(): void };
+  /** Its runner has spoken. */
+  isUp = false;
+  readonly #warden: { isWhole(): boolean; kill(): void };
   #told: (exitCode: number | null) => void = () => {};
 
-  constructor(pipes: readonly Duplex[], warden: { alive(): boolean; kill(): void }) {
+  constructor(pipes: readonly Duplex[], warden: { isWhole(): boolean; kill(): void }) {
     const [stdin, stdout, stderr, control] = pipes as [Duplex, Duplex, Duplex, Duplex];
     this.stdin = stdin;
     this.stdout = stdout;
     this.stderr = stderr;
     this.control = control;
     this.#warden = warden;
+    control.once('data', () => (this.isUp = true));
     const told = new Promise<number | null>((resolve) => (this.#told = resolve));
     const read = [stdout, stderr, control].map((pipe) => new Promise<void>((resolve) => pipe.once('close', resolve)));
     this.closed = Promise.all([told, ...read]).then(([exitCode]) => ({ exitCode, error: null }));
   }
 
   get alive(): boolean {
-    return !this.ended && this.#warden.alive();
+    return !this.ended && this.#warden.isWhole();
   }
 
   destroy(): void {
