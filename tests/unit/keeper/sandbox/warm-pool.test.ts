@@ -104,3 +104,41 @@ test('as many stand ready as began together, and never more than four', async ()
   const ended = await Promise.all(Array.from({ length: 12 }, (_, n) => run(`exit ${n}`)));
   expect(ended.map(({ exitCode }) => exitCode)).toEqual(Array.from({ length: 12 }, (_, n) => n));
 });
+
+test('a warden that was killed ends its commands, and the next command has another one', async () => {
+  const { sandbox } = await housing.sandbox(home.place, 'none');
+  const child = await startProcess({ sandbox, order: order('sleep 1008; exit 0') });
+  const [killed = 0] = wardens();
+  process.kill(killed, 'SIGKILL');
+  expect(await child.ended).toMatchObject({ exitCode: null });
+  expect(await run('exit 7')).toMatchObject({ outcome: 'exited', exitCode: 7 });
+  expect(wardens()).not.toContain(killed);
+});
+
+test('slots have wardens of their own, also one slot for each network', async () => {
+  housing.policy = { ...DEFAULT_POLICY, network: 'host' };
+  const other = { ...home.place, slot: 'slot_9' };
+  const given = [
+    await housing.sandbox(home.place, 'none'),
+    await housing.sandbox(home.place, 'host'),
+    await housing.sandbox(other, 'none'),
+  ];
+  await Promise.all(given.map(({ sandbox }) => sandbox.ready));
+  expect(wardens().map((pid) => childrenOf(pid).length)).toEqual([1, 1, 1]);
+  for (const { sandbox } of given) sandbox.destroy();
+  await Promise.all(given.map(({ sandbox }) => sandbox.closed));
+});
+
+test('where there can be no cells each command has a bwrap of its own', async () => {
+  housing.cells = false;
+  expect(await run('unshare -Ur true || exit 8')).toMatchObject({ outcome: 'exited', exitCode: 8 });
+  clock.advance(10);
+  await until(() => wardens().length === 1, 'the next one stands ready');
+  expect(sandboxes()).toHaveLength(0);
+  expect(await run('exit 9')).toMatchObject({ outcome: 'exited', exitCode: 9 });
+});
+
+test('more commands at once than a warden has cells all have one', async () => {
+  const ended = await Promise.all(Array.from({ length: 40 }, (_, n) => run(`exit ${n}`)));
+  expect(ended.map(({ exitCode }) => exitCode)).toEqual(Array.from({ length: 40 }, (_, n) => n));
+});
