@@ -4,10 +4,10 @@ import type { Warden } from './warden.ts';
 import type { WarmSandbox } from './warm-pool.ts';
 
 /** A warden's start costs as much as ten of its cells, and each takes four descriptors of the keeper until it is used: few at first, twice as many of each next warden. */
-const CELLS_AT_FIRST = 8;
+const CELLS_AT_FIRST = 4;
 const MOST_CELLS = 32;
-/** With so few cells left the next warden is started, which takes as long as some commands. */
-const FEW = 4;
+/** With such a part of its cells left the next warden is started, which takes as long as some commands. */
+const FEW = 1 / 4;
 /** So many wardens have more cells than commands may begin in a slot at once. */
 const TRIES = 5;
 
@@ -58,7 +58,7 @@ export class CellBlock {
     const group = cell?.group;
     group?.lend(() => void this.#giveBack(group));
     // A failure is told to who needs the next one.
-    if ((this.#current?.left ?? 0) <= FEW) this.#renew().catch(() => {});
+    if (this.#current === null || this.#current.left <= this.#current.cells * FEW) this.#renew().catch(() => {});
     return cell;
   }
 

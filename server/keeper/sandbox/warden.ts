@@ -79,6 +79,11 @@ export class Warden {
     this.#control.write(runnerFrame(wardenProgram(programOptions(spec))));
   }
 
+  /** How many cells it could make at first. */
+  get cells(): number {
+    return this.#spec.cells;
+  }
+
   /** How many cells it can still make. */
   get left(): number {
     return this.#ended || this.#retired ? 0 : this.#spec.cells - this.#next;
