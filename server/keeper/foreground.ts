@@ -63,9 +63,12 @@ export class Foreground {
 
 /** The first child of a process; null when it has none. */
 export function firstChildOf(pid: number): number | null {
-  const children = readProc(`${pid}/task/${pid}/children`);
-  const first = children?.trim().split(' ')[0];
-  return first === undefined || first === '' ? null : Number(first);
+  return childrenOf(pid)?.[0] ?? null;
+}
+
+/** The children of a process with one thread; null when there is no such process, or the kernel does not tell. */
+export function childrenOf(pid: number): number[] | null {
+  return readProc(`${pid}/task/${pid}/children`)?.split(' ').filter(Boolean).map(Number) ?? null;
 }
 
 function readProc(file: string): string | null {

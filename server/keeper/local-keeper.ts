@@ -131,6 +131,7 @@ export class LocalKeeper implements Keeper {
     const { groups, policy } = this.#housing;
     const how = { ...this.#uidBase(), ...(groups === null ? {} : { groups }) };
     this.#capabilities = await probe(policy, this.#options.dataDir, how);
+    this.#housing.cells = this.#capabilities['cells']?.ok === true;
   }
 
   /** Other settings, for what is started from now on. The data directory stays the same. */
@@ -211,6 +212,8 @@ export class LocalKeeper implements Keeper {
     open.log.close();
     await open.recorder.close();
     if (this.#logs.delete(cast)) this.#lostFrames += open.recorder.lostFrames;
+    // The next lease of the slot has a warden of its own.
+    void this.#housing.discard(open.spec.slot);
     this.#rings?.remove(open.log);
   }
 

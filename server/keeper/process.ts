@@ -15,7 +15,7 @@ import type {
 } from './keeper.ts';
 import { type OutputBudget, OutputKeeper } from './output.ts';
 import type { Strikes } from './sandbox/cgroup.ts';
-import type { Sandbox, SandboxEnd } from './sandbox/launch.ts';
+import type { Sandbox, SandboxEnd } from './sandbox/sandbox.ts';
 
 /** The runner answers a stop within a few ms; a starved or dead one is not waited for. */
 const STOP_GRACE_MS = 300;

@@ -94,6 +94,10 @@ export const catalogue = {
   A64: row('connect to an abstract socket of the host under --network host', 'EPERM, on Linux 6.12 or newer'),
   A70: row('read the script that a terminal runs, as another user of the host', 'refused'),
   A71: row('plant a key in the data directory before the gateway starts there', 'it does not start, and says why'),
+  A72: row(
+    "reach the slot's warden or another command of the slot",
+    'neither is there; both go on, without capabilities',
+  ),
   B01: row('.. in a path', 'PATH_OUTSIDE; an escaped %2e is a name'),
   B02: row('absolute paths', 'only below /workspace; the others PATH_OUTSIDE'),
   B03: row('a link to a file of the host', 'refused'),

@@ -3,9 +3,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
+import { until } from '../support/gateway.ts';
 import { attack } from './attack.ts';
 import { targets } from './gateway.ts';
-import { errnoName, insides, perl, sandboxed } from './inside.ts';
+import { errnoName, type HostProcess, insides, perl, sandboxed } from './inside.ts';
 import { callNumber } from './machine.ts';
 
 const of = targets();
@@ -36,6 +37,28 @@ describe('signals', () => {
     } finally {
       await ended(canary);
     }
+  });
+
+  attack('A72', async (as) => {
+    const it = await inside(as);
+    const other = await it.slot.exec.start({ command: 'exec sleep 1010' });
+    const all = () => sandboxed(it.target.pid);
+    const asleep = () => all().find(({ status }) => status['Name'] === 'sleep');
+    await until('it runs', () => asleep() !== undefined);
+    const lineOf = (one: HostProcess | undefined): HostProcess[] =>
+      one === undefined ? [] : [...lineOf(all().find(({ pid }) => `${pid}` === one.status['PPid'])), one];
+    // The slot's warden, the command's runner and the command, by their numbers on the host and in the namespaces between.
+    const known = lineOf(asleep());
+    expect(known.map(({ status }) => status['Name'])).toEqual(['slotcast warden', 'slotcast', 'sleep']);
+    for (const { status } of known) expect([status['CapPrm'], status['CapEff']]).toEqual(Array(2).fill('0'.repeat(16)));
+    const numbers = known.flatMap(({ pids }) => pids.slice(0, -1));
+    const every = `my @all = grep { $_ != $$ && $_ != getppid } 3 .. 300, ${numbers.join(', ')};`;
+    const reach = `print kill(9, @all) + grep({ -e "/proc/$_" } @all) + kill(9, map { -$_ } @all), "\\n";`;
+    expect(await it.exec(perl(every + reach))).toBe('0\n');
+    expect((await it.slot.exec.list()).find(({ process }) => process === other.id)?.outcome).toBe('running');
+    const left = new Set(all().map(({ pid }) => pid));
+    expect(known.filter(({ pid }) => !left.has(pid))).toEqual([]);
+    await other.signal('KILL');
   });
 
   attack('A46', async (as) => {

@@ -7,10 +7,11 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { execExit } from '../../protocol/exec.ts';
 import { ending } from '../../server/keeper/process.ts';
-import { Sandbox } from '../../server/keeper/sandbox/launch.ts';
 import { DEFAULT_POLICY } from '../../server/keeper/sandbox/policy.ts';
 import { RunnerReport, type RunnerWord } from '../../server/keeper/sandbox/runner.ts';
+import { Sandbox } from '../../server/keeper/sandbox/sandbox.ts';
 import { parseStatus } from '../../server/keeper/sandbox/status.ts';
+import { ProcessWalls } from '../../server/keeper/sandbox/walls.ts';
 import { type Home, makeHome, order, run } from '../unit/keeper/place-fixture.ts';
 import { asFound, asked, timeout } from './fuzz.ts';
 import { damage, pieces } from './mutation.ts';
@@ -101,7 +102,7 @@ test('a runner that says anything at all ends as one that did, and never as more
     fc.asyncProperty(said, async (bytes) => {
       // What is written to it comes back on the descriptor of the runner's reports.
       const child = spawn('/bin/sh', ['-c', 'exec cat >&3'], { stdio: ['pipe', 'pipe', 'pipe', 'pipe'] });
-      const sandbox = new Sandbox({ policy, place: home.place, network: 'none' }, child);
+      const sandbox = new Sandbox({ policy, place: home.place, network: 'none' }, new ProcessWalls(child, false));
       let ends = 0;
       sandbox.run({ ...order('true', { stdin: 'open' }) }, { output: () => {}, dead: () => void ends++ });
       sandbox.stdin.end(bytes);

@@ -35,12 +35,17 @@ const ETC_NETWORK = ['resolv.conf', 'host.conf', 'gai.conf'] as const;
 /** Of the kernel's counters in /proc what names things of the host: the keys of the user that the payload is there, which no namespace separates. */
 export const MASKED = ['/proc/keys', '/proc/key-users'] as const;
 
+/**
+ * What runs in it. terminal: the slot's shell on its pty, which keeps the controlling terminal and sees the spool. runner: one command. warden: starts
+ * cells, which bring their own /proc, /dev/shm, filter and limits; the kernel mounts a /proc in them only where one without masks is seen.
+ */
+export type Inside = 'terminal' | 'runner' | 'warden';
+
 export interface SandboxArgsOptions {
   readonly policy: Policy;
   readonly place: SlotPlace;
   readonly network: Network;
-  /** The slot's shell on its pty: it keeps the controlling terminal and sees the spool. */
-  readonly terminal: boolean;
+  readonly inside: Inside;
   /** Those of MASKED that this kernel has. */
   readonly masked: readonly string[];
   /** What the sandbox's first process finds; the runner needs none but PATH, since its order holds the payload's. */
@@ -49,22 +54,31 @@ export interface SandboxArgsOptions {
 
 /** Everything before `--`. */
 export function sandboxArgs(options: SandboxArgsOptions): string[] {
-  const { policy, place, terminal } = options;
+  const { policy, place, inside } = options;
   const network = effectiveNetwork(policy, options.network);
   return [
-    ...namespaces(network, terminal),
+    ...namespaces(network, inside),
     ...environment(options.env),
     ...system(network),
     ...etc(),
-    ...['--proc', '/proc', '--ro-bind-try', '/proc/sys', '/proc/sys', '--dev', '/dev'],
-    ...options.masked.flatMap((path) => ['--ro-bind', '/dev/null', path]),
-    ...['--size', String(policy.limits.shmBytes), '--perms', '1777', '--tmpfs', '/dev/shm'],
+    ...['--proc', '/proc', '--dev', '/dev'],
+    ...(inside === 'warden' ? [] : commandOwn(options)),
     ...['--dir', '/run', '--dir', '/var', '--symlink', '../tmp', '/var/tmp'],
     ...['--bind', place.tmp, SHOWN.tmp, '--bind', place.workspace, SHOWN.workspace],
-    ...(terminal ? ['--ro-bind', place.spool, SHOWN.spool] : []),
+    ...(inside === 'terminal' ? ['--ro-bind', place.spool, SHOWN.spool] : []),
     ...policy.mounts.flatMap(({ source, target, readOnly }) => [readOnly ? '--ro-bind' : '--bind', source, target]),
-    ...['--chdir', SHOWN.workspace, '--remount-ro', '/dev', '--remount-ro', '/'],
-    ...['--seccomp', String(FDS.seccomp), '--json-status-fd', String(FDS.status)],
+    ...['--chdir', inside === 'warden' ? '/' : SHOWN.workspace, '--remount-ro', '/dev', '--remount-ro', '/'],
+    ...(inside === 'warden' ? [] : ['--seccomp', String(FDS.seccomp)]),
+    ...['--json-status-fd', String(FDS.status)],
+  ];
+}
+
+/** What each command has for itself. A cell does the same within its warden's walls: see CELL in warden-program.ts. */
+function commandOwn({ policy, masked }: SandboxArgsOptions): string[] {
+  return [
+    ...['--ro-bind-try', '/proc/sys', '/proc/sys'],
+    ...masked.flatMap((path) => ['--ro-bind', '/dev/null', path]),
+    ...['--size', String(policy.limits.shmBytes), '--perms', '1777', '--tmpfs', '/dev/shm'],
   ];
 }
 
@@ -74,14 +88,16 @@ export function effectiveNetwork(policy: Policy, asked: Network): Network {
 }
 
 /** --as-pid-1: our own first process can't be killed from inside, and when it ends the kernel has ended all others before bwrap does. */
-function namespaces(network: Network, terminal: boolean): string[] {
+function namespaces(network: Network, inside: Inside): string[] {
   return [
     ...['--unshare-user', '--unshare-ipc', '--unshare-pid', '--unshare-uts', '--unshare-cgroup-try'],
     ...(network === 'none' ? ['--unshare-net'] : []),
-    ...['--disable-userns', '--uid', '1000', '--gid', '1000', '--hostname', 'sandbox', '--cap-drop', 'ALL'],
+    ...['--uid', '1000', '--gid', '1000', '--hostname', 'sandbox', '--cap-drop', 'ALL'],
+    // A warden makes one for each cell, in which no other can be made.
+    ...(inside === 'warden' ? [] : ['--disable-userns']),
     ...['--die-with-parent', '--as-pid-1'],
     // Without it job control works; what it protects from, TIOCSTI, the filter denies.
-    ...(terminal ? [] : ['--new-session']),
+    ...(inside === 'terminal' ? [] : ['--new-session']),
   ];
 }
 

@@ -102,9 +102,13 @@ export function openCgroups(owner: string): Cgroups | CgroupError {
   }
 }
 
-/** The group of one sandbox. */
+/** The group of one sandbox, or of one after the other. */
 export class Cgroup {
   readonly #trees: readonly Tree[];
+  /** What struck before its present sandbox, and what had when that was asked last. */
+  #before = NO_STRIKES;
+  #last = NO_STRIKES;
+  #giveBack: (() => void) | null = null;
   #closed = false;
 
   constructor(trees: readonly Tree[]) {
@@ -121,9 +125,20 @@ export class Cgroup {
     await Promise.all(this.joins.map(async (file) => await writeFile(file, String(pid))));
   }
 
+  /** For one sandbox of several: the next `close` does not remove it, but calls this. */
+  lend(giveBack: () => void): void {
+    this.#giveBack = giveBack;
+  }
+
   /** Zeros once it is closed. */
   strikes(): Strikes {
     if (this.#closed) return NO_STRIKES;
+    this.#last = this.#count();
+    const { memory, processes } = this.#last;
+    return { memory: memory - this.#before.memory, processes: processes - this.#before.processes };
+  }
+
+  #count(): Strikes {
     const count = (controller: Controller, files: Readonly<Record<1 | 2, string>>, name: string): number => {
       const tree = this.#trees.find(({ controllers }) => controllers.includes(controller));
       if (tree === undefined) return 0;
@@ -139,6 +154,12 @@ export class Cgroup {
   /** Everything in it must be dead. What the kernel does not let go yet goes with the slot's group. */
   async close(): Promise<void> {
     if (this.#closed) return;
+    if (this.#giveBack !== null) {
+      const giveBack = this.#giveBack;
+      this.#giveBack = null;
+      this.#before = this.#last;
+      return giveBack();
+    }
     this.#closed = true;
     await Promise.all(this.#trees.map(async ({ dir }) => await removed(dir)));
   }

@@ -46,11 +46,20 @@ export function innerLimit(
   limits: Limits,
   options: { readonly grouped: boolean; readonly hard: HardLimits },
 ): string[] {
-  const processes = limits.processes + (options.grouped ? BEHIND_GROUP : 0);
-  return ['/usr/bin/prlimit', limit('nproc', processes, options.hard), '--'];
+  return ['/usr/bin/prlimit', limit('nproc', innerProcesses(limits, options), options.hard), '--'];
+}
+
+/** The same as a number, for what sets it itself. */
+export function innerProcesses(
+  limits: Limits,
+  { grouped, hard }: { readonly grouped: boolean; readonly hard: HardLimits },
+): number {
+  return atMost('nproc', limits.processes + (grouped ? BEHIND_GROUP : 0), hard);
 }
 
 function limit(name: LimitName, wanted: number, hard: HardLimits): string {
-  const value = Math.min(wanted, hard[name] ?? wanted);
+  const value = atMost(name, wanted, hard);
   return `--${name}=${value}:${value}`;
 }
+
+const atMost = (name: LimitName, wanted: number, hard: HardLimits): number => Math.min(wanted, hard[name] ?? wanted);

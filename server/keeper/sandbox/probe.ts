@@ -5,14 +5,17 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Fault } from '../../../protocol/fault.ts';
 import type { Capability } from '../../../protocol/server.ts';
-import type { KeptProcess, SlotPlace } from '../keeper.ts';
+import type { KeptProcess, ProcessOrder, SlotPlace } from '../keeper.ts';
 import { preparePlace, removeTree } from '../place.ts';
 import { startProcess } from '../process.ts';
-import { CgroupError, Cgroups, openCgroups } from './cgroup.ts';
+import { launchPath } from './bare.ts';
+import { type Cgroup, CgroupError, Cgroups, openCgroups } from './cgroup.ts';
 import { type MissingSetting, missingSettings } from './container.ts';
-import { launchPath, type SandboxSpec, startSandbox } from './launch.ts';
+import { startSandbox } from './launch.ts';
 import { ownMemoryLimit } from './own-limit.ts';
 import type { Policy } from './policy.ts';
+import type { SandboxSpec } from './sandbox.ts';
+import { Warden } from './warden.ts';
 
 const run = promisify(execFile);
 
@@ -59,9 +62,11 @@ async function insideSandbox(
   let place: SlotPlace | null = null;
   try {
     place = await preparePlace({ ...options, dataDir, slot: `.probe-${process.pid}`, index: 0 });
-    const limited = await withGroups(dataDir, options, (groups) =>
-      groupCapabilities({ policy, place: place as SlotPlace, network: 'none' }, groups),
-    );
+    const spec = { policy, place, network: 'none' } as const;
+    const limited = await withGroups(dataDir, options, async (groups) => ({
+      ...(await groupCapabilities(spec, groups)),
+      ...(policy.sandbox === 'none' ? {} : { cells: await cellCapability(spec, groups) }),
+    }));
     return { ...(await tried(policy, place)), ...limited };
   } catch (error) {
     return unavailable(error, await missingSettings());
@@ -74,7 +79,11 @@ async function insideSandbox(
 type Try = SandboxSpec;
 
 async function begin(spec: Try, command: string): Promise<KeptProcess> {
-  const order = {
+  return await startProcess({ sandbox: startSandbox(spec), order: orderOf(command) });
+}
+
+function orderOf(command: string): ProcessOrder {
+  return {
     run: { command },
     cwd: '/workspace',
     env: {},
@@ -83,8 +92,7 @@ async function begin(spec: Try, command: string): Promise<KeptProcess> {
     timeoutMs: PROBE_MS,
     idleTimeoutMs: 0,
     maxOutputBytes: 16_384,
-  } as const;
-  return await startProcess({ sandbox: startSandbox(spec), order });
+  };
 }
 
 /** Those of the gateway, or some of its own, so that a gateway which runs is left alone. */
@@ -103,10 +111,7 @@ async function withGroups<T>(
 }
 
 async function tried(policy: Policy, place: SlotPlace): Promise<Record<string, Capability>> {
-  const child = await begin({ policy, place, network: 'none' }, SCRIPT);
-  await child.ended;
-  const said = child.output('stdout').head.toString('utf8');
-  const value = (name: string): string => new RegExp(`^${name}:\\s*(.*?)\\s*$`, 'm').exec(said)?.[1] ?? '';
+  const value = await saidBy(await begin({ policy, place, network: 'none' }, SCRIPT));
   const owner = await stat(join(place.workspace, 'owned')).catch(() => null);
   return {
     sandbox: sandboxCapability(policy, value('CapEff')),
@@ -127,6 +132,49 @@ async function tried(policy: Policy, place: SlotPlace): Promise<Record<string, C
     }),
     identity: identityCapability(owner?.uid ?? null),
   };
+}
+
+/** What SCRIPT found out, by name. */
+async function saidBy(child: KeptProcess): Promise<(name: string) => string> {
+  await child.ended;
+  const said = child.output('stdout').head.toString('utf8');
+  return (name) => new RegExp(`^${name}:\\s*(.*?)\\s*$`, 'm').exec(said)?.[1] ?? '';
+}
+
+/** Mounts of the operator in what each cell has for itself would not be seen there. */
+const CELL_OWN = /^\/(?:proc|dev)(?:\/|$)/;
+
+/** A cell must be as closed as a sandbox of its own, or there are none. */
+async function cellCapability(spec: Try, groups: Cgroups | CgroupError): Promise<Capability> {
+  const own = (why: string): Capability => ({
+    ok: false,
+    detail: `each command has a bwrap of its own, which takes longer: ${why}`,
+    remedy: 'Commands are sandboxed all the same. For speed the host must allow user namespaces within each other.',
+  });
+  const hidden = spec.policy.mounts.find(({ target }) => CELL_OWN.test(target));
+  if (hidden !== undefined) return own(`something is mounted at ${hidden.target}`);
+  const { slot } = spec.place;
+  const { limits } = spec.policy;
+  const group = async (): Promise<Cgroup[]> => (groups instanceof Cgroups ? [await groups.group(slot, limits)] : []);
+  const both = [...(await group()), ...(await group())];
+  try {
+    const warden = new Warden({ ...spec, groups: both, cells: 1 });
+    try {
+      await warden.ready;
+      const { sandbox } = warden.cell();
+      const value = await saidBy(await startProcess({ sandbox, order: orderOf(SCRIPT) }));
+      const isClosed = /^0+$/.test(value('CapEff')) && value('Seccomp') === '2' && value('keyctl') === '1';
+      if (!isClosed || value('interfaces') !== 'lo') return own('a cell would be less closed here');
+    } finally {
+      await warden.retire();
+      await warden.closed;
+    }
+    return { ok: true, detail: 'each command has a cell of its own in a standing sandbox of its slot' };
+  } catch (error) {
+    return own(error instanceof Error ? error.message : 'unknown');
+  } finally {
+    await Promise.all(both.map((one) => one.close().catch(() => {})));
+  }
 }
 
 function sandboxCapability(policy: Policy, capabilities: string): Capability {

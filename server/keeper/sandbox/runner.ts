@@ -109,10 +109,12 @@ if (open my $f, ">", "/proc/self/oom_score_adj") { syswrite $f, 500; close $f }
 syscall($x86 ? 157 : 167, 4, 0, 0, 0, 0);
 syscall($x86 ? 157 : 167, 38, 1, 0, 0, 0);
 umask 022;
-opendir my $fds, "/proc/self/fd";
-my @foreign = grep { /^\d+$/ && $_ > 3 && $_ != fileno $fds } readdir $fds;
-closedir $fds;
-for (@foreign) { open my $f, "<&=", $_; close $f }
+if (syscall(436, 4, 0xffffffff, 0) < 0) {
+  opendir my $fds, "/proc/self/fd";
+  my @foreign = grep { /^\d+$/ && $_ > 3 && $_ != fileno $fds } readdir $fds;
+  closedir $fds;
+  for (@foreign) { open my $f, "<&=", $_; close $f }
+}
 fcntl C, 2, 1;
 $0 = "slotcast";
 syswrite C, "ready\n";
@@ -241,7 +243,7 @@ until ($ended && !grep { length $$_[2] } @flow) {
   }
   reap();
 }
-exit 0;
+syscall($x86 ? 231 : 94, 0);
 `;
 
 /** Before the name of a variable that waits for the payload. */

@@ -2,12 +2,14 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FDS } from './args.ts';
-import { bareEnv, barePath, launchPath, RUNNER_ENV, refuseRoot, type SandboxSpec, sandboxData } from './launch.ts';
+import { bareEnv, barePath, launchPath, RUNNER_ENV } from './bare.ts';
+import { refuseRoot, sandboxData } from './launch.ts';
 import { hardLimits, innerLimit, outerLimit } from './limit.ts';
 import { launchDirectory, launchEnv } from './orphan.ts';
 import { BASE_ENV, SHOWN } from './policy.ts';
 import { explain, hiddenPaths, type Reason } from './reason.ts';
 import { BARE_INIT, heldEnv, TERMINAL_INIT } from './runner.ts';
+import type { SandboxSpec } from './sandbox.ts';
 import { parseStatus, type SandboxStatus } from './status.ts';
 
 export interface TerminalCommandSpec extends SandboxSpec {
@@ -48,7 +50,7 @@ function sandboxed(spec: TerminalCommandSpec): TerminalCommand {
   const { policy, place, argv } = spec;
   const dir = launchDirectory();
   const files = {
-    ...sandboxData({ ...spec, terminal: true, env: { ...RUNNER_ENV, ...heldEnv({ ...BASE_ENV, ...spec.env }) } }),
+    ...sandboxData({ ...spec, inside: 'terminal', env: { ...RUNNER_ENV, ...heldEnv({ ...BASE_ENV, ...spec.env }) } }),
     status: Buffer.alloc(0),
   };
   try {

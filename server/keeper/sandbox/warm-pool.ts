@@ -4,10 +4,8 @@ import type { Network } from '../../../protocol/slot.ts';
 import type { Clock, Timer } from '../clock.ts';
 import type { SlotPlace } from '../keeper.ts';
 import type { Cgroup } from './cgroup.ts';
-import type { Sandbox } from './launch.ts';
+import type { Sandbox } from './sandbox.ts';
 
-/** A reply goes out first: to start a process takes this one some milliseconds. */
-const REFILL_MS = 3;
 /** A slot that runs no command for so long gives up what stands ready. */
 const IDLE_MS = 15_000;
 /** As many stand ready as commands began within this time. */
@@ -25,6 +23,10 @@ export interface WarmSandbox {
 export interface WarmPoolOptions {
   /** Rejects when there can be none now. */
   readonly start: (place: SlotPlace, network: Network) => Promise<WarmSandbox>;
+  /** Nothing stands ready there any more, nor is to. */
+  readonly dropped?: (place: SlotPlace, network: Network) => Promise<void>;
+  /** So long after a command has begun. */
+  readonly refillMs: () => number;
   readonly clock: Clock;
 }
 
@@ -57,7 +59,7 @@ export class WarmPool {
     if (warm !== null) shelf.ready.delete(warm);
     const now = this.#options.clock.now();
     shelf.begun = [...shelf.begun.filter((at) => at > now - WINDOW_MS), now].slice(-MOST);
-    shelf.refill ??= this.#options.clock.after(REFILL_MS, () => this.#refill(shelf));
+    shelf.refill ??= this.#options.clock.after(this.#options.refillMs(), () => this.#refill(shelf));
     shelf.idle?.cancel();
     shelf.idle = this.#options.clock.after(IDLE_MS, () => void this.#drop(shelf));
     return warm;
@@ -129,6 +131,7 @@ export class WarmPool {
     const all = [...shelf.ready];
     shelf.ready.clear();
     await Promise.all([shelf.starting, ...all.map(ended)]);
+    await this.#options.dropped?.(shelf.place, shelf.network);
   }
 }
 

@@ -13,7 +13,7 @@ const place: SlotPlace = {
 };
 
 function line(options: Partial<SandboxArgsOptions> = {}): string {
-  const defaults = { policy: DEFAULT_POLICY, place, network: 'none', terminal: false, env: {} } as const;
+  const defaults = { policy: DEFAULT_POLICY, place, network: 'none', inside: 'runner', env: {} } as const;
   const args = sandboxArgs({ ...defaults, masked: ['/proc/keys'], ...options });
   return ` ${args.join(' ')} `;
 }
@@ -46,14 +46,14 @@ test.each([
 
 test('nothing is mounted after the root has become read-only', () => {
   const policy = { ...DEFAULT_POLICY, mounts: [{ source: '/srv/a', target: '/data', readOnly: true }] };
-  const text = line({ policy, terminal: true });
+  const text = line({ policy, inside: 'terminal' });
   expect(text.slice(text.indexOf('--remount-ro / '))).not.toMatch(/bind|tmpfs|--dir|--symlink/);
 });
 
 test('the terminal keeps its session and sees the spool read-only; a command has neither', () => {
   const spool = ` --ro-bind ${place.spool} /run/slotcast `;
-  expect(line({ terminal: true })).toContain(spool);
-  expect(line({ terminal: true })).not.toContain('--new-session');
+  expect(line({ inside: 'terminal' })).toContain(spool);
+  expect(line({ inside: 'terminal' })).not.toContain('--new-session');
   expect(line()).not.toContain(place.spool);
   expect(line()).toContain(' --new-session ');
 });

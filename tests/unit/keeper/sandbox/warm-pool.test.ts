@@ -21,14 +21,18 @@ afterEach(async () => {
   await home.remove();
 });
 
-/** First processes of sandboxes whose runner waits or runs, below this process. */
-function sandboxes(): number[] {
-  const childrenOf = (pid: number): number[] =>
-    readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+const childrenOf = (pid: number): number[] =>
+  readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+
+/** First processes of standing sandboxes, below this process. */
+function wardens(): number[] {
   return childrenOf(process.pid)
     .filter((pid) => readFileSync(`/proc/${pid}/comm`, 'utf8') === 'bwrap\n')
     .flatMap(childrenOf);
 }
+
+/** First processes of cells whose runner waits or runs. */
+const sandboxes = (): number[] => wardens().flatMap(childrenOf);
 
 async function run(command: string) {
   const { sandbox } = await housing.sandbox(home.place, 'none');
@@ -42,7 +46,12 @@ async function oneReady(): Promise<number> {
   clock.advance(10);
   await until(() => sandboxes().length === 1, 'one stands ready');
   const [pid = 0] = sandboxes();
-  await until(() => readFileSync(`/proc/${pid}/cmdline`, 'latin1').startsWith('slotcast'), 'it waits for its order');
+  const isWaiting = (): boolean =>
+    /^slotcast[\0 ]*$/.test(readFileSync(`/proc/${pid}/cmdline`, 'latin1')) &&
+    readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') S ');
+  await until(isWaiting, 'it waits for its order');
+  // What it has said of that is read.
+  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
   return pid;
 }
 
@@ -63,7 +72,7 @@ test('a slot that runs nothing for a while gives it up, and nothing of it is lef
   await run('true');
   await oneReady();
   clock.advance(60_000);
-  await until(() => sandboxes().length === 0, 'it is given up');
+  await until(() => wardens().length === 0, 'it is given up');
   expect(await run('exit 5')).toMatchObject({ exitCode: 5 });
 });
 
@@ -80,12 +89,12 @@ test('none outlives that its slot is emptied, or that its policy changes', async
   await housing.discard('slot_9');
   expect(sandboxes()).toHaveLength(1);
   await housing.discard(home.place.slot);
-  expect(sandboxes()).toHaveLength(0);
+  expect(wardens()).toHaveLength(0);
   // One that is being started just then does not either.
   await run('true');
   clock.advance(10);
   await housing.discard();
-  expect(sandboxes()).toHaveLength(0);
+  expect(wardens()).toHaveLength(0);
 });
 
 test('as many stand ready as began together, and never more than four', async () => {
@@ -94,4 +103,42 @@ test('as many stand ready as began together, and never more than four', async ()
   await until(() => sandboxes().length === 4, 'four stand ready');
   const ended = await Promise.all(Array.from({ length: 12 }, (_, n) => run(`exit ${n}`)));
   expect(ended.map(({ exitCode }) => exitCode)).toEqual(Array.from({ length: 12 }, (_, n) => n));
+});
+
+test('a warden that was killed ends its commands, and the next command has another one', async () => {
+  const { sandbox } = await housing.sandbox(home.place, 'none');
+  const child = await startProcess({ sandbox, order: order('sleep 1008; exit 0') });
+  const [killed = 0] = wardens();
+  process.kill(killed, 'SIGKILL');
+  expect(await child.ended).toMatchObject({ exitCode: null });
+  expect(await run('exit 7')).toMatchObject({ outcome: 'exited', exitCode: 7 });
+  expect(wardens()).not.toContain(killed);
+});
+
+test('slots have wardens of their own, also one slot for each network', async () => {
+  housing.policy = { ...DEFAULT_POLICY, network: 'host' };
+  const other = { ...home.place, slot: 'slot_9' };
+  const given = [
+    await housing.sandbox(home.place, 'none'),
+    await housing.sandbox(home.place, 'host'),
+    await housing.sandbox(other, 'none'),
+  ];
+  await Promise.all(given.map(({ sandbox }) => sandbox.ready));
+  expect(wardens().map((pid) => childrenOf(pid).length)).toEqual([1, 1, 1]);
+  for (const { sandbox } of given) sandbox.destroy();
+  await Promise.all(given.map(({ sandbox }) => sandbox.closed));
+});
+
+test('where there can be no cells each command has a bwrap of its own', async () => {
+  housing.cells = false;
+  expect(await run('unshare -Ur true || exit 8')).toMatchObject({ outcome: 'exited', exitCode: 8 });
+  clock.advance(10);
+  await until(() => wardens().length === 1, 'the next one stands ready');
+  expect(sandboxes()).toHaveLength(0);
+  expect(await run('exit 9')).toMatchObject({ outcome: 'exited', exitCode: 9 });
+});
+
+test('more commands at once than a warden has cells all have one', async () => {
+  const ended = await Promise.all(Array.from({ length: 40 }, (_, n) => run(`exit ${n}`)));
+  expect(ended.map(({ exitCode }) => exitCode)).toEqual(Array.from({ length: 40 }, (_, n) => n));
 });
