@@ -8,6 +8,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -86,6 +87,8 @@ class OwnEngine extends Engine {
       );
     ensureCommands({ dockerd: 'docker.io', debootstrap: 'debootstrap', iptables: 'iptables', unshare: 'util-linux' });
     this.#compose = this.#composeProgram();
+    // Networks of a run that was cut off: the engine would make their bridges here, in the machine's own network.
+    rmSync(this.#at('data', 'network'), { recursive: true, force: true });
     const alone = ['--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-forward=false', '--ip-masq=false'];
     await this.#start(['dockerd', ...this.#flags(), ...alone]);
     if (succeeds('docker', ['image', 'inspect', NODE_IMAGE], this.env)) return;

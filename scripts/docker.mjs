@@ -52,10 +52,12 @@ await main(async () => {
       engine.compose(['--profile', 'test', ...QUIET, 'build']);
       await engine.prepareRun();
     });
+    // What a run that was cut off has left.
+    down(engine);
     try {
       await check(engine);
     } finally {
-      engine.compose(['--profile', 'test', ...QUIET, 'down', '--volumes', '--timeout', '20']);
+      down(engine);
     }
   } finally {
     await engine.close();
@@ -138,6 +140,10 @@ function complaint(work) {
     if (!(error instanceof SetupError)) throw error;
     return error.message;
   }
+}
+
+function down(engine) {
+  engine.compose(['--profile', 'test', ...QUIET, 'down', '--volumes', '--timeout', '20']);
 }
 
 function up(engine, env = engine.env) {

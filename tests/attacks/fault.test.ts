@@ -194,8 +194,9 @@ describe('G', () => {
       const { size } = await slot.file.stat('unseen');
       const files = readdirSync(casts).sort();
       for (let count = 0; count < 10; count++) {
-        for (const call of [slot.exec.run({ command: 'date >>unseen' }), slot.terminal.run({ command: 'true' })]) {
-          await expect(call).rejects.toMatchObject({ fault: 'NO_SPACE' });
+        const calls = [() => slot.exec.run({ command: 'date >>unseen' }), () => slot.terminal.run({ command: 'true' })];
+        for (const call of calls) {
+          await expect(call()).rejects.toMatchObject({ fault: 'NO_SPACE' });
         }
         await expect((await target.client()).acquire()).rejects.toMatchObject({ fault: 'NO_SPACE' });
       }
