@@ -18,6 +18,8 @@ import { CELL_PIPES, cellEndOf, wardenBegin, wardenKill, wardenProgram } from '.
 
 /** Descriptors from here on are of groups and cells. */
 const FROM = 10;
+/** One starts in some 15 ms; on a host so loaded that it takes this long no command would get anywhere. */
+const START_MS = 20_000;
 /** A warden kills a cell in well below a millisecond. One that does not was stopped by somebody on the host. */
 const KILL_MS = 1_000;
 /** Of bwrap, or of a warden that could not start: a line or two. */
@@ -46,6 +48,7 @@ export class Warden {
   #complaint = '';
   #line = '';
   #next = 0;
+  #isUp = false;
   #ended = false;
   #retired = false;
   #markReady: () => void = () => {};
@@ -63,6 +66,7 @@ export class Warden {
     pipeAt(child, FDS.status).on('data', (data: Buffer) => {
       this.#statusText += data.toString('latin1');
       this.#status = parseStatus(this.#statusText);
+      this.#comeUp();
     });
     child.stderr?.on(
       'data',
@@ -75,7 +79,8 @@ export class Warden {
       this.#markReady = resolve;
       void this.closed.then(() => reject(new Error(this.#why(error))));
     });
-    this.ready.catch(() => {});
+    const tooLong = setTimeout(() => this.#destroy(), START_MS);
+    this.ready.catch(() => {}).finally(() => clearTimeout(tooLong));
     this.#control.write(runnerFrame(wardenProgram(programOptions(spec))));
   }
 
@@ -157,6 +162,7 @@ export class Warden {
     if (this.#ended) return;
     const { childPid } = this.#status;
     if (childPid === null || !tryKill(childPid, 'SIGKILL')) this.#child.kill('SIGKILL');
+    this.#wake();
   }
 
   #take(text: string): void {
@@ -164,9 +170,15 @@ export class Warden {
     this.#line = (lines.pop() ?? '').slice(0, MAX_LINE_CHARS);
     for (const line of lines) {
       const end = cellEndOf(line);
-      if (line === 'ready') this.#markReady();
+      if (line === 'ready') this.#isUp = true;
       else if (end !== null) this.#cellEnded(end.cell, exitCodeOf(end.waitStatus));
     }
+    this.#comeUp();
+  }
+
+  /** Its own word and bwrap's arrive on different sockets, in any order. */
+  #comeUp(): void {
+    if (this.#isUp && this.#status.childPid !== null) this.#markReady();
   }
 
   #cellEnded(index: number, exitCode: number | null): void {
