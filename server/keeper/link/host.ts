@@ -61,7 +61,7 @@ export class KeeperHost implements Host {
     this.#session = session;
     former?.destroy();
     // What the former gateway had just asked for is known to this one.
-    while (this.#changing.size > 0) await Promise.allSettled(this.#changing);
+    await this.#settled();
     const keeper = await this.#open(settings);
     this.#aloneMs = settings.aloneMs;
     for (const said of this.#said.splice(0)) session.say(said);
@@ -97,6 +97,10 @@ export class KeeperHost implements Host {
     } finally {
       this.#changing.delete(done);
     }
+  }
+
+  async #settled(): Promise<void> {
+    while (this.#changing.size > 0) await Promise.allSettled(this.#changing);
   }
 
   say(said: News['said']): void {
@@ -216,10 +220,13 @@ export class KeeperHost implements Host {
     this.#options.closed();
   }
 
-  #left(session: HostSession): void {
+  async #left(session: HostSession): Promise<void> {
     if (this.#session !== session) return;
     this.#session = null;
-    if (this.#closing !== null) return;
+    // The lease that it had just asked for lives on too.
+    await this.#settled();
+    if (this.#session !== null || this.#closing !== null) return;
+    this.#stopAlone();
     // Without a lease there is nothing to live for.
     const aloneMs = this.casts.size === 0 ? 1 : this.#aloneMs;
     if (aloneMs > 0) this.#alone = setTimeout(() => void this.close(), aloneMs);
