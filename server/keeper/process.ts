@@ -59,12 +59,13 @@ export async function startProcess({ sandbox, order, budget }: ProcessParts): Pr
 type StoppedBy = 'total' | 'idle' | 'kill';
 
 class SandboxedProcess implements KeptProcess {
-  startedAt = Date.now();
+  readonly startedAt = Date.now();
   readonly ended: Promise<ProcessEnd>;
   end: ProcessEnd | null = null;
   readonly #sandbox: Sandbox;
   readonly #timeouts: Pick<ProcessOrder, 'timeoutMs' | 'idleTimeoutMs'>;
-  #startMs = performance.now();
+  /** When it was ordered: when it began is told by others, and late on a busy host, and it is not to have taken less time than it did. */
+  readonly #startMs = performance.now();
   readonly #kept: Readonly<Record<StreamName, OutputKeeper>>;
   readonly #followers = new Set<Follower>();
   readonly #timers = new Set<NodeJS.Timeout>();
@@ -91,12 +92,10 @@ class SandboxedProcess implements KeptProcess {
     sandbox.run(order, { output: (stream, data) => this.#output(stream, data), dead: () => this.#die() });
   }
 
-  /** The command has been started: its time runs from here. */
+  /** The command has been started: the time that it may take runs from here. */
   begin(): void {
     const { timeoutMs, idleTimeoutMs } = this.#timeouts;
-    this.startedAt = Date.now();
-    this.#startMs = performance.now();
-    this.#lastOutputMs = this.#startMs;
+    this.#lastOutputMs = performance.now();
     if (this.end !== null) return;
     if (timeoutMs > 0) this.#after(timeoutMs, () => this.#stop('total'));
     if (idleTimeoutMs > 0) this.#watchIdle(idleTimeoutMs, idleTimeoutMs);

@@ -1,14 +1,15 @@
 // Commands in real sandboxes, from their start to their end.
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Fault } from '../../../protocol/fault.ts';
 import type { StreamName } from '../../../server/keeper/keeper.ts';
-import { ending } from '../../../server/keeper/process.ts';
+import { ending, startProcess } from '../../../server/keeper/process.ts';
+import { startSandbox } from '../../../server/keeper/sandbox/launch.ts';
 import { DEFAULT_POLICY } from '../../../server/keeper/sandbox/policy.ts';
-import { begin, type Home, makeHome, run, text, until } from './place-fixture.ts';
+import { begin, type Home, makeHome, order, run, text, until } from './place-fixture.ts';
 
 let home: Home;
 beforeAll(async () => {
@@ -64,6 +65,18 @@ describe('how it ended', () => {
   ] as const)('report %j, stopped by %s', (end, stoppedBy, expected) => {
     expect(ending(end, stoppedBy)).toMatchObject(expected);
   });
+});
+
+test('a command whose start is told late has not taken less time than it did', async () => {
+  const sandbox = startSandbox({ policy: DEFAULT_POLICY, place: home.place, network: 'none' });
+  await sandbox.ready;
+  const starting = startProcess({ sandbox, order: order('sleep 0.3; : > late') });
+  // Nothing is told while this loop has its turn.
+  const deadline = performance.now() + 10_000;
+  while (!existsSync(join(home.place.workspace, 'late')) && performance.now() < deadline);
+  const { durationMs } = await (await starting).ended;
+  expect(durationMs).toBeGreaterThanOrEqual(300);
+  expect(durationMs).toBeLessThan(10_000);
 });
 
 describe('what it finds', () => {
