@@ -61,6 +61,13 @@ export interface CommandTableOptions {
 
 export class CommandTable {
   readonly #commands = new Map<string, Command>();
+  /** Of those whose calls had a key. */
+  readonly #keyed = new Map<string, Command>();
+  /** The newest last. */
+  readonly #running = new Set<Command>();
+  /** What each one keeps of its output, the longest ended first: there are many, and no command is to wait until they are counted. */
+  readonly #ended = new Map<Command, number>();
+  #endedBytes = 0;
   readonly #options: CommandTableOptions;
   #last = 0;
   /** What has no process yet, and may get one. */
@@ -73,16 +80,12 @@ export class CommandTable {
 
   /** How many run now. */
   get running(): number {
-    let running = this.#starting.size;
-    for (const command of this.#commands.values()) if (command.process.end === null) running++;
-    return running;
+    return this.#starting.size + this.#running.size;
   }
 
   /** The newest command that runs now, for people; null when none does. */
   get newest(): string | null {
-    let newest: string | null = null;
-    for (const command of this.#commands.values()) if (command.process.end === null) newest = command.shown;
-    return newest;
+    return [...this.#running].at(-1)?.shown ?? null;
   }
 
   async start(spec: CommandStart): Promise<Command> {
@@ -119,7 +122,7 @@ export class CommandTable {
   inherit(former: CommandTable): void {
     for (const command of former.all()) {
       command.gone = goneOf(command.process);
-      this.#commands.set(command.id, command);
+      this.#know(command);
       this.#note(command);
     }
     this.#last = former.#last;
@@ -132,7 +135,7 @@ export class CommandTable {
 
   /** The command that a call with this key has started, perhaps under a gateway before this one. */
   keyed(keyed: Keyed): Command | undefined {
-    return this.all().find((command) => command.keyed?.key === keyed.key && command.keyed.print === keyed.print);
+    return this.#keyed.get(keyName(keyed));
   }
 
   /** The owner of the lease has been sent its end. */
@@ -202,13 +205,31 @@ export class CommandTable {
   }
 
   #add(command: Command): Command {
-    this.#commands.set(command.id, command);
-    void command.process.ended.then(() => {
-      this.#forgetOldest();
-      this.#options.changed();
-    });
+    this.#know(command);
     this.#options.changed();
     return command;
+  }
+
+  #know(command: Command): void {
+    this.#commands.set(command.id, command);
+    if (command.keyed !== null) this.#keyed.set(keyName(command.keyed), command);
+    if (command.process.end !== null) {
+      this.#settle(command);
+      return;
+    }
+    this.#running.add(command);
+    void command.process.ended.then(() => {
+      this.#running.delete(command);
+      this.#settle(command);
+      this.#options.changed();
+    });
+  }
+
+  #settle(command: Command): void {
+    const bytes = keptBytes(command);
+    this.#ended.set(command, bytes);
+    this.#endedBytes += bytes;
+    this.#forgetOldest();
   }
 
   #note(command: CommandNote & { readonly id: string }): void {
@@ -218,20 +239,20 @@ export class CommandTable {
   }
 
   #forgetOldest(): void {
-    const ended = this.all().filter((command) => command.process.end !== null);
-    let bytes = ended.reduce((sum, command) => sum + keptBytes(command), 0);
-    let count = ended.length;
-    for (const command of ended) {
-      if (count <= MAX_ENDED && bytes <= MAX_ENDED_BYTES) return;
-      if (count === 1) return;
+    for (const [command, bytes] of this.#ended) {
+      if (this.#ended.size <= MAX_ENDED && this.#endedBytes <= MAX_ENDED_BYTES) return;
+      if (this.#ended.size === 1) return;
+      this.#ended.delete(command);
+      this.#endedBytes -= bytes;
       this.#commands.delete(command.id);
+      if (command.keyed !== null) this.#keyed.delete(keyName(command.keyed));
       this.#options.note(command.id, null);
       command.process.forget();
-      bytes -= keptBytes(command);
-      count--;
     }
   }
 }
+
+const keyName = ({ key, print }: Pick<Keyed, 'key' | 'print'>): string => `${print} ${key}`;
 
 /** undefined when it is no JSON. */
 export function parsed(text: string | undefined): unknown {

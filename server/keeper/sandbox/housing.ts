@@ -10,9 +10,6 @@ import type { Policy } from './policy.ts';
 import { Warden, type WardenSpec } from './warden.ts';
 import { WarmPool, type WarmSandbox } from './warm-pool.ts';
 
-/** A reply goes out first: to start a process takes this one some milliseconds. To begin a cell takes it a fraction of one. */
-const OWN_REFILL_MS = 3;
-
 export interface HousingOptions {
   readonly dataDir: string;
   readonly policy: Policy;
@@ -35,19 +32,9 @@ export class Housing {
   constructor(options: HousingOptions) {
     this.#options = options;
     this.policy = options.policy;
-    const start = async (place: SlotPlace, network: Network): Promise<WarmSandbox> => {
-      const warm = await this.#cellOrOwn(place, network);
-      await warm.sandbox.joined.catch(async (error: unknown) => {
-        warm.sandbox.destroy();
-        await warm.sandbox.closed;
-        await this.leave(warm.group);
-        throw error;
-      });
-      return warm;
-    };
+    const start = (place: SlotPlace, network: Network): Promise<WarmSandbox> => this.#cellOrOwn(place, network);
     const dropped = (place: SlotPlace, network: Network): Promise<void> => this.#retire(`${place.slot} ${network}`);
-    const refillMs = (): number => (this.cells ? 0 : OWN_REFILL_MS);
-    this.#warm = new WarmPool({ clock: options.clock, start, dropped, refillMs });
+    this.#warm = new WarmPool({ clock: options.clock, start, dropped });
   }
 
   /** Once, before anything is given out; what a keeper that was killed has left of groups is removed. */
@@ -64,8 +51,7 @@ export class Housing {
   async sandbox(place: SlotPlace, network: Network): Promise<WarmSandbox> {
     // Without walls who runs in the slot would get at what waits there.
     if (this.policy.sandbox === 'none') return await this.#start(place, network);
-    const effective = effectiveNetwork(this.policy, network);
-    return this.#warm.take(place, effective) ?? (await this.#cellOrOwn(place, effective));
+    return await this.#warm.take(place, effectiveNetwork(this.policy, network));
   }
 
   /** A group for what is started otherwise. */

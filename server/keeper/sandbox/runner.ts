@@ -17,7 +17,7 @@ export interface RunnerOrder {
 /** Longest script that bash gets as an argument: the kernel allows 128 KiB for one. Longer ones come as a file in memory. */
 const MAX_ARGUMENT_BYTES = 100 * 1024;
 
-/** First frame on descriptor 3 is the program, so that it doesn't stand in every line of ps; the second is the order. */
+/** First frame on descriptor 3 is the program, so that it doesn't stand in every line of ps; then come its leave to fork and the order. */
 export const BOOT = [
   '/usr/bin/perl',
   '-e',
@@ -77,6 +77,9 @@ export function runnerFrame(text: string): Buffer {
   return frame;
 }
 
+/** The runner is in its group: what it forks now is there too. One that has gone there by itself knows. */
+export const RUNNER_MAY_FORK = runnerFrame('');
+
 /** NUL-separated: nothing that a process is given can hold a NUL. */
 export function orderText(order: RunnerOrder): string {
   const { kill, stdin, cwd, run } = order;
@@ -99,7 +102,8 @@ if ($rules >= 0) { syscall 446, $rules, 0; open my $f, "<&=", $rules; close $f }
 `;
 
 /**
- * A host out of memory ends what is in a sandbox before its gateway. Says `ready`, then `pid N`, then `end WAITSTATUS` on descriptor 3. Its stdin, stdout and stderr are sockets of the gateway,
+ * A host out of memory ends what is in a sandbox before its gateway. Says `ready`, then `pid N`, then `end WAITSTATUS` on descriptor 3. Once it may, it forks
+ * what becomes the payload, which waits for the order too: to fork takes as long as a small command. Its stdin, stdout and stderr are sockets of the gateway,
  * which it joins to real pipes. A syscall's numbers are those of x86_64 and aarch64.
  */
 export const RUNNER = String.raw`
@@ -118,32 +122,37 @@ if (syscall(436, 4, 0xffffffff, 0) < 0) {
 fcntl C, 2, 1;
 $0 = "slotcast";
 syswrite C, "ready\n";
-my ($kill, $stdin, $cwd, $script, $file, $count, @rest) = split /\0/, get(unpack "N", get(4)), -1;
-my %env = splice @rest, 0, 2 * $count;
-if ($kill eq "own") {${SCOPE}}
+get unpack "N", get 4 unless $main::may_fork;
 sub unblock { my $f = shift; fcntl $f, 4, fcntl($f, 3, 0) | 2048 }
 
-my ($in_r, $in_w, $out_r, $out_w, $err_r, $err_w);
-pipe $out_r, $out_w; pipe $err_r, $err_w;
-if ($stdin eq "pipe") { pipe $in_r, $in_w } else { open $in_r, "<", "/dev/null" }
-my $script_fd = -1;
-if (length $script) {
-  my $name = "script\0";
-  $script_fd = syscall($x86 ? 319 : 279, $name, 0);
-  open my $f, ">&", $script_fd;
-  my $text = "exec $script_fd<&-;" . $script;
-  my $at = 0;
-  while ($at < length $text) { my $n = syswrite $f, $text, length($text) - $at, $at; last unless $n; $at += $n }
-  $script = ""; $text = "";
-  push @rest, ". /dev/fd/$script_fd";
-}
+my ($in_r, $in_w, $out_r, $out_w, $err_r, $err_w, $order_r, $order_w);
+pipe $in_r, $in_w; pipe $out_r, $out_w; pipe $err_r, $err_w; pipe $order_r, $order_w;
 $SIG{PIPE} = "IGNORE";
 $SIG{CHLD} = sub {};
 my $pid = fork;
 if (!defined $pid) { syswrite STDERR, "slotcast: fork: $!\n"; exit 126 }
 if (!$pid) {
   setpgrp 0, 0;
-  open STDIN, "<&", $in_r; open STDOUT, ">&", $out_w; open STDERR, ">&", $err_w;
+  close $_ for *C, $order_w;
+  my $whole = "";
+  1 while sysread $order_r, $whole, 65536, length $whole;
+  my ($length, $order) = unpack "N a*", $whole;
+  exit 125 unless length $whole && $length == length $order;
+  $whole = "";
+  my ($kill, $stdin, $cwd, $script, $file, $count, @rest) = split /\0/, $order, -1;
+  my %env = splice @rest, 0, 2 * $count;
+  if ($kill eq "own") {${SCOPE}}
+  if (length $script) {
+    my $name = "script\0";
+    my $script_fd = syscall($x86 ? 319 : 279, $name, 0);
+    open my $f, ">&", $script_fd;
+    my $text = "exec $script_fd<&-;" . $script;
+    my $at = 0;
+    while ($at < length $text) { my $n = syswrite $f, $text, length($text) - $at, $at; last unless $n; $at += $n }
+    push @rest, ". /dev/fd/$script_fd";
+  }
+  if ($stdin eq "pipe") { open STDIN, "<&", $in_r } else { open STDIN, "<", "/dev/null" }
+  open STDOUT, ">&", $out_w; open STDERR, ">&", $err_w;
   $SIG{$_} = "DEFAULT" for "PIPE", "CHLD";
   if (!chdir $cwd) { syswrite STDERR, "slotcast: $cwd: $!\n"; exit 126 }
   %ENV = %env;
@@ -154,8 +163,19 @@ if (!$pid) {
   exit($code == 2 ? 127 : 126);
 }
 setpgrp $pid, $pid;
-close $_ for grep { defined } $in_r, $out_w, $err_w;
-if ($script_fd >= 0) { open my $f, "<&=", $script_fd; close $f }
+close $_ for $in_r, $out_w, $err_w, $order_r;
+my $length = get(4);
+my $order = $length . get(unpack "N", $length);
+my ($kill, $stdin) = split /\0/, substr($order, 4), 3;
+if ($stdin ne "pipe") { undef $in_w }
+my $at = 0;
+while ($at < length $order) {
+  my $n = syswrite $order_w, $order, length($order) - $at, $at;
+  last if !defined $n && $! != 4;
+  $at += $n || 0;
+}
+close $order_w;
+$order = "";
 syswrite C, "pid $pid\n";
 my $watch_fd = syscall(434, $pid, 0);
 unblock($_) for grep { defined } \*C, \*STDIN, \*STDOUT, \*STDERR, $in_w, $out_r, $err_r;

@@ -7,7 +7,7 @@ import { bareEnv, barePath } from './bare.ts';
 import { type Cgroup, NO_STRIKES, type Strikes } from './cgroup.ts';
 import { BASE_ENV, type Policy } from './policy.ts';
 import { explain, hiddenPaths } from './reason.ts';
-import { orderText, RUNNER_STOP, RunnerReport, runnerFrame, runnerSignal } from './runner.ts';
+import { orderText, RUNNER_MAY_FORK, RUNNER_STOP, RunnerReport, runnerFrame, runnerSignal } from './runner.ts';
 import type { Walls, WallsEnd } from './walls.ts';
 
 export interface SandboxSpec {
@@ -70,6 +70,7 @@ export class Sandbox {
     });
     this.ready = Promise.race([new Promise<void>((resolve) => (this.#markReady = resolve)), failure]);
     this.running = Promise.race([new Promise<void>((resolve) => (this.#markRunning = resolve)), failure]);
+    if (spec.group === undefined && join !== null) walls.control.write(RUNNER_MAY_FORK);
     this.joined = spec.group === undefined || join === null ? this.ready : this.#join(spec.group, join);
     for (const awaited of [this.ready, this.running, this.joined]) awaited.catch(() => {});
     this.closed = walls.closed.then(({ exitCode }) => ({ waitStatus: this.#waitStatus, exitCode }));
@@ -95,7 +96,6 @@ export class Sandbox {
     const { control, join, stdout } = this.#walls;
     stdout.on('data', (data: Buffer) => events.output('stdout', data));
     const frame = runnerFrame(orderText(this.#runnerOrder(order)));
-    // What joins by itself does so before it reads an order.
     if (this.#spec.group === undefined || join === null) control.write(frame);
     else
       void this.joined.then(
@@ -141,10 +141,11 @@ export class Sandbox {
     };
   }
 
-  /** The runner has started nothing before its order, so that all it will start is in the group with it. */
+  /** The runner forks nothing before it may, so that all it will start is in the group with it. */
   async #join(group: Cgroup, join: (group: Cgroup) => Promise<void>): Promise<void> {
     await this.ready;
     await join(group);
+    this.#walls.control.write(RUNNER_MAY_FORK);
   }
 
   #refuse(error: unknown): void {

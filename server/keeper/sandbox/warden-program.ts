@@ -108,6 +108,7 @@ syscall $x86 ? 112 : 157;
 my $at = $from + $joins + $cell * (4 + $joins);
 syscall $dup3, $at + $_, $_, 0 for 0 .. 3;
 join_group $at + 4;
+$main::may_fork = 1;
 syscall 436, 4, 0xffffffff, 0;
 sub mount_at {
   my ($what, $where, $type, $flags, $data) = @_;

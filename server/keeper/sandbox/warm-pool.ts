@@ -1,5 +1,6 @@
 // Sandboxes that stand ready for the next commands of a slot, so that these don't wait for their walls. Each is for one slot and for one command, and
-// no different from one that is started when it is needed. They come after a slot's first command, off its path, and go when it runs none for a while.
+// no different from one that is started when it is needed. They come after a slot's first command, off its path and that of the next, and go when it runs
+// none for a while.
 import type { Network } from '../../../protocol/slot.ts';
 import type { Clock, Timer } from '../clock.ts';
 import type { SlotPlace } from '../keeper.ts';
@@ -10,23 +11,24 @@ import type { Sandbox } from './sandbox.ts';
 const IDLE_MS = 15_000;
 /** As many stand ready as commands began within this time. */
 const WINDOW_MS = 1_000;
+/** A command has the processors for itself, and what follows it at once has too as long as one stands ready. The next is started behind its end, or this long after its beginning. */
+const BESIDE_MS = 20;
+const BEHIND_MS = 5;
 /** For a slot, and for all slots together: each takes about 1.5 MB. */
 const MOST = 4;
 const MOST_ALTOGETHER = 64;
 
-/** A sandbox that waits for its order, in its group. */
+/** A sandbox that waits for its order, or will. */
 export interface WarmSandbox {
   readonly sandbox: Sandbox;
   readonly group: Cgroup | undefined;
 }
 
 export interface WarmPoolOptions {
-  /** Rejects when there can be none now. */
+  /** One that comes up by itself. Rejects when there can be none now. */
   readonly start: (place: SlotPlace, network: Network) => Promise<WarmSandbox>;
   /** Nothing stands ready there any more, nor is to. */
   readonly dropped?: (place: SlotPlace, network: Network) => Promise<void>;
-  /** So long after a command has begun. */
-  readonly refillMs: () => number;
   readonly clock: Clock;
 }
 
@@ -34,6 +36,7 @@ export interface WarmPoolOptions {
 interface Shelf {
   readonly place: SlotPlace;
   readonly network: Network;
+  /** The oldest first; the last one may still be coming up. */
   readonly ready: Set<WarmSandbox>;
   /** When its last commands began. */
   begun: number[];
@@ -51,18 +54,21 @@ export class WarmPool {
     this.#options = options;
   }
 
-  /** One for a command that begins now; null when none stands ready. */
-  take(place: SlotPlace, network: Network): WarmSandbox | null {
-    if (this.#closed) return null;
+  /** One for a command that begins now. Rejects when there can be none. */
+  async take(place: SlotPlace, network: Network): Promise<WarmSandbox> {
+    if (this.#closed) return await this.#options.start(place, network);
     const shelf = this.#shelf(place, network);
-    const warm = [...shelf.ready].find(({ sandbox }) => sandbox.alive) ?? null;
-    if (warm !== null) shelf.ready.delete(warm);
+    const warm = [...shelf.ready].find(({ sandbox }) => sandbox.alive);
+    if (warm !== undefined) shelf.ready.delete(warm);
     const now = this.#options.clock.now();
     shelf.begun = [...shelf.begun.filter((at) => at > now - WINDOW_MS), now].slice(-MOST);
-    shelf.refill ??= this.#options.clock.after(this.#options.refillMs(), () => this.#refill(shelf));
+    this.#refillIn(BESIDE_MS, shelf);
     shelf.idle?.cancel();
     shelf.idle = this.#options.clock.after(IDLE_MS, () => void this.#drop(shelf));
-    return warm;
+    const taken = warm ?? (await this.#options.start(place, network));
+    // The reply goes out first.
+    void taken.sandbox.closed.then(() => this.#refillIn(shelf.ready.size === 0 ? 0 : BEHIND_MS, shelf));
+    return taken;
   }
 
   /** Resolves when nothing stands ready in the slot, or in any. */
@@ -93,6 +99,12 @@ export class WarmPool {
     return shelf;
   }
 
+  #refillIn(ms: number, shelf: Shelf): void {
+    if (!this.#isKept(shelf)) return;
+    shelf.refill?.cancel();
+    shelf.refill = this.#options.clock.after(ms, () => this.#refill(shelf));
+  }
+
   #refill(shelf: Shelf): void {
     shelf.refill = null;
     const altogether = [...this.#shelves.values()].reduce((sum, { ready }) => sum + ready.size, 0);
@@ -117,6 +129,10 @@ export class WarmPool {
     void warm.sandbox.closed.then(() => {
       // It died while it waited.
       if (shelf.ready.delete(warm)) void ended(warm);
+    });
+    await warm.sandbox.joined.catch(() => {
+      shelf.begun = [];
+      warm.sandbox.destroy();
     });
   }
 

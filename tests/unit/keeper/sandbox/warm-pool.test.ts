@@ -44,11 +44,9 @@ async function run(command: string) {
 /** Lets the pool do what it does a moment after a command. */
 async function oneReady(): Promise<number> {
   clock.advance(10);
-  await until(() => sandboxes().length === 1, 'one stands ready');
-  const [pid = 0] = sandboxes();
-  const isWaiting = (): boolean =>
-    /^slotcast[\0 ]*$/.test(readFileSync(`/proc/${pid}/cmdline`, 'latin1')) &&
-    readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') S ');
+  // It has forked what becomes the payload.
+  const pid = await until(() => sandboxes().find((first) => childrenOf(first).length === 1), 'one stands ready');
+  const isWaiting = (): boolean => readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') S ');
   await until(isWaiting, 'it waits for its order');
   // What it has said of that is read.
   for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
