@@ -55,7 +55,7 @@ export async function run(shell: Shell, order: RunOrder): Promise<TerminalRunRes
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     if (attempt > 0) await shell.repair();
     const result = await tryOnce(shell, order, begin);
-    if (result !== null) return limited(result, await shell.struck());
+    if (result !== null) return result;
   }
   throw busy('The shell did not take the command: it reads its input otherwise than at the start.');
 }
@@ -115,11 +115,9 @@ export async function goOn(shell: Shell, typed: TypedRun, replayed: Promise<void
   const leftMs = timeoutMs === 0 ? 0 : Math.max(1, timeoutMs - elapsedMs);
   const { signal } = new AbortController();
   const result = await conclude({ shell, watch, id, timedOutMs }, { timeoutMs: leftMs, signal, timesOut }, begin);
-  if (result === null) {
-    const durationMs = Math.round(performance.now() - begin.startedMs);
-    return { outcome: 'lost', exitCode: null, cwd: shell.cwd, ...watch.output(), durationMs };
-  }
-  return limited(result, await shell.struck());
+  if (result !== null) return result;
+  const durationMs = Math.round(performance.now() - begin.startedMs);
+  return { outcome: 'lost', exitCode: null, cwd: shell.cwd, ...watch.output(), durationMs };
 }
 
 interface Watched {
@@ -142,12 +140,15 @@ async function conclude(
       // Another text was in the way, or the functions of the rc are gone. A line that is taken later finds no script.
       await shell.spool.removeRun(id);
       await shell.until(() => shell.atPrompt, { timeoutMs: BACK_MS, signal: order.signal });
-      return watch.begun ? { outcome: 'lost', exitCode: null, cwd: shell.cwd, ...watch.output(), durationMs } : null;
+      if (!watch.begun) return null;
+      const lost = { outcome: 'lost', exitCode: null, cwd: shell.cwd, ...watch.output(), durationMs } as const;
+      return limited(lost, await shell.struck());
     }
     if (typeof end === 'object') {
       // Between end and prompt the terminal would echo what is typed next, and then bash once more.
-      await shell.until(() => shell.state !== 'busy', { timeoutMs: NEXT_PROMPT_MS });
-      return { ...outcomeOf(end), ...watch.output(), durationMs };
+      const prompt = shell.until(() => shell.state !== 'busy', { timeoutMs: NEXT_PROMPT_MS });
+      const [limit] = await Promise.all([shell.struck(), prompt]);
+      return limited({ ...outcomeOf(end), ...watch.output(), durationMs }, limit);
     }
     const output = watch.output();
     if (end === 'timedOut') order.timesOut(durationMs);
@@ -155,7 +156,7 @@ async function conclude(
     await shell.until(() => shell.atPrompt, { timeoutMs: BACK_MS });
     if (end === 'aborted') throw new Fault('CANCELLED');
     const cwd = shell.end === null ? shell.cwd : null;
-    return { outcome: 'timedOut', exitCode: null, cwd, ...output, durationMs };
+    return limited({ outcome: 'timedOut', exitCode: null, cwd, ...output, durationMs }, await shell.struck());
   } finally {
     watch.close();
     void shell.spool.removeRun(id).catch(() => undefined);
