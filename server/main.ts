@@ -10,6 +10,7 @@ import { closeInheritedDescriptors } from './keeper/sandbox/descriptor.ts';
 import { replaceGateway } from './replace.ts';
 import { RequirementError } from './requirement.ts';
 import { Systemd } from './systemd.ts';
+import { beThrifty } from './thrift.ts';
 
 /** Runs until SIGTERM, SIGINT or SIGHUP; resolves with the exit code. */
 export async function serve(argv: readonly string[]): Promise<number> {
@@ -35,6 +36,7 @@ export async function serve(argv: readonly string[]): Promise<number> {
   } catch (error) {
     return refuse(error);
   }
+  const thrift = beThrifty({ whenBusy: false });
   const systemd = new Systemd({ env: process.env, pid: process.pid });
   systemd.ready(`at ${gateway.url}/, ${config.slots} slots`);
   const goingOn = gateway.leases === 0 ? '' : `leases from before that go on: ${gateway.leases}\n`;
@@ -54,6 +56,7 @@ export async function serve(argv: readonly string[]): Promise<number> {
   };
   await (leaves ? gateway.leave() : gateway.close(waits));
   systemd.close();
+  thrift.close();
   const code = signal === 'SIGHUP' ? UPGRADE : 0;
   // What waits for something that goes on under the next gateway must not hold this one.
   if (leaves) process.exit(code);

@@ -2,8 +2,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { pssMb, withChildren } from '../memory.mjs';
 
-/** Garbage is gone by then. */
-const SETTLE_MS = 3000;
+/** Garbage is gone by then, and what stood by for a moment. */
+const SETTLE_MS = 10_000;
 
 export const line = {
   what: 'memory of an idle terminal slot, PSS',

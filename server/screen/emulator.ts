@@ -106,6 +106,11 @@ export class Emulator {
     return 2 * this.rows + (this.#terminal.options.scrollback ?? 0);
   }
 
+  /** Lines above the screen, of the screen that has some. */
+  get historyLines(): number {
+    return this.#terminal.buffer.normal.baseY;
+  }
+
   feed(frame: { readonly code: FrameCode; readonly data: string }): void {
     if (frame.code === 'o') this.write(frame.data);
     else if (frame.code === 'r') this.#resizeTo(frame.data);

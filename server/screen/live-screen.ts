@@ -13,6 +13,9 @@ import { endOfPiece } from './piece.ts';
 export const SCROLLBACK_LINES = 1000;
 /** An emulator with its history takes up to 3 MB; a snapshot of it 100 KB, for 10 ms of work each way. */
 const IDLE_MS = 60_000;
+/** The same with little history: 0.3 MB, and less than a millisecond. */
+const IDLE_MS_WHEN_SMALL = 5_000;
+const SMALL_HISTORY_LINES = 50;
 /** Longest stretch of parsing before others get their turn. */
 const SLICE_MS = 8;
 /** Unparsed output at which the emulator catches up although nobody asks: half of the ring, so that nothing is lost. */
@@ -311,8 +314,9 @@ export class LiveScreen {
   #touch(): void {
     if (this.#closed) return;
     this.#idle?.cancel();
-    const { clock = systemClock, idleMs = IDLE_MS } = this.#options;
-    this.#idle = clock.after(idleMs, () => {
+    const { clock = systemClock, idleMs } = this.#options;
+    const isSmall = (this.#emulator?.historyLines ?? 0) <= SMALL_HISTORY_LINES;
+    this.#idle = clock.after(idleMs ?? (isSmall ? IDLE_MS_WHEN_SMALL : IDLE_MS), () => {
       if (this.#holds === 0 && this.#waiters.length === 0 && !this.#isPumping) this.#drop();
     });
   }
