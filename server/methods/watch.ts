@@ -1,9 +1,11 @@
 // watch.*: a cursor on a slot's frames for each watch, sent as fast as its peer takes them.
-import { randomBytes } from 'node:crypto';
+import type { Notice } from '../../protocol/contract.ts';
+import { encodeNotification } from '../../protocol/envelope.ts';
 import { Fault } from '../../protocol/fault.ts';
-import { toFrame } from '../../protocol/frame.ts';
+import { type NumberedFrame, toFrame } from '../../protocol/frame.ts';
 import { COLS, ROWS } from '../../protocol/value.ts';
 import { Cursor, type FreshScreen } from '../screen/cursor.ts';
+import type { Lease } from '../slot/lease.ts';
 import type { Pool } from '../slot/pool.ts';
 import type { Slot } from '../slot/slot.ts';
 import { namedSlot } from './bound.ts';
@@ -22,38 +24,69 @@ interface Watch {
   readonly cursor: Cursor;
   /** Why the lease ended, asked when the frames have. */
   readonly reason: () => string;
+  readonly shared: SharedFrames;
+}
+
+/** Watches of one connection. */
+interface Watches {
+  readonly open: Map<string, { close(): void }>;
+  /** Their names count up, so that most viewers of a slot are sent the same bytes. */
+  last: number;
+}
+
+/** The last message of frames of one lease: encoded once for all who are sent the same. */
+class SharedFrames {
+  #last: { readonly watch: string; readonly frames: readonly NumberedFrame[]; readonly bytes: Buffer } | null = null;
+
+  encoded(watch: string, frames: readonly NumberedFrame[]): Buffer {
+    const last = this.#last;
+    const isSame = (frame: NumberedFrame, at: number): boolean => frame === last?.frames[at];
+    if (last?.watch === watch && last.frames.length === frames.length && frames.every(isSame)) return last.bytes;
+    const params: Notice<'watch.frames'> = { watch, seq: frames[0]?.seq ?? 0, frames: frames.map(toFrame) };
+    const bytes = Buffer.from(encodeNotification('watch.frames', params));
+    this.#last = { watch, frames, bytes };
+    return bytes;
+  }
 }
 
 export function watchHandlers(pool: Pool): WatchHandlers {
-  const watches = new WeakMap<Peer, Map<string, { close(): void }>>();
+  const watches = new WeakMap<Peer, Watches>();
+  const shared = new WeakMap<Lease, SharedFrames>();
   const news = new SlotNews(pool);
   const screens = new SlotScreens(pool);
 
-  const openOf = (peer: Peer): Map<string, { close(): void }> => {
+  const watchesOf = (peer: Peer): Watches => {
     const known = watches.get(peer);
     if (known !== undefined) return known;
-    const open = new Map<string, { close(): void }>();
-    watches.set(peer, open);
+    const all: Watches = { open: new Map(), last: 0 };
+    watches.set(peer, all);
     peer.onClose(() => {
-      for (const watch of open.values()) watch.close();
+      for (const watch of all.open.values()) watch.close();
     });
-    return open;
+    return all;
+  };
+
+  const sharedOf = (lease: Lease): SharedFrames => {
+    const known = shared.get(lease) ?? new SharedFrames();
+    shared.set(lease, known);
+    return known;
   };
 
   return {
     'watch.start': async (call, { peer }) => {
       const slot = namedSlot(pool, peer, call.slot);
       const { lease } = slot;
-      const id = `w_${randomBytes(6).toString('base64url')}`;
+      const all = watchesOf(peer);
+      const { open } = all;
+      const id = `w${++all.last}`;
       await lease?.ready;
       if (lease === null || lease.ended) return nothingToWatch(slot, id, peer);
-      if (openOf(peer).size >= MAX_WATCHES) {
+      if (open.size >= MAX_WATCHES) {
         throw new Fault('RATE_LIMITED', `This connection has ${MAX_WATCHES} watches open. Stop some by watch.stop.`);
       }
       const since = call.cast === undefined || call.cast === lease.cast ? call.since : undefined;
       const cursor = new Cursor(lease.log, lease.screen);
       const view = slot.view();
-      const open = openOf(peer);
       const close = (): void => {
         cursor.close();
         view.close();
@@ -64,7 +97,8 @@ export function watchHandlers(pool: Pool): WatchHandlers {
         close();
         throw error;
       });
-      const watch: Watch = { id, peer, cursor, reason: () => lease.endedBy ?? 'stopped' };
+      const reason = (): string => lease.endedBy ?? 'stopped';
+      const watch: Watch = { id, peer, cursor, reason, shared: sharedOf(lease) };
       // After the reply, which names the watch.
       setImmediate(() => {
         pump(watch)
@@ -78,7 +112,7 @@ export function watchHandlers(pool: Pool): WatchHandlers {
     },
 
     'watch.stop': async ({ watch }, { peer }) => {
-      openOf(peer).get(watch)?.close();
+      watchesOf(peer).open.get(watch)?.close();
       return {};
     },
 
@@ -97,7 +131,7 @@ function nothingToWatch(slot: Slot, watch: string, peer: Peer) {
 }
 
 /** Sends what comes until the frames end or the cursor is closed. */
-async function pump({ id, peer, cursor, reason }: Watch): Promise<void> {
+async function pump({ id, peer, cursor, reason, shared }: Watch): Promise<void> {
   for (;;) {
     const step = await cursor.next();
     if (step.kind === 'end') {
@@ -105,8 +139,7 @@ async function pump({ id, peer, cursor, reason }: Watch): Promise<void> {
       return;
     }
     if (step.kind === 'frames') {
-      const seq = step.frames[0]?.seq ?? 0;
-      await peer.notify('watch.frames', { watch: id, seq, frames: step.frames.map(toFrame) });
+      await peer.send(shared.encoded(id, step.frames));
     } else {
       const gap = step.gap ?? { from: step.state.seq, to: step.state.seq };
       await peer.notify('watch.resync', { watch: id, ...screenOf(step), gap });

@@ -81,6 +81,11 @@ export class Connection implements Peer {
     await this.#outbox.ready();
   }
 
+  async send(encoded: Uint8Array): Promise<void> {
+    this.#outbox.send(encoded);
+    await this.#outbox.ready();
+  }
+
   ready(): Promise<void> {
     return this.#outbox.ready();
   }

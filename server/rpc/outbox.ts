@@ -13,6 +13,9 @@ const FULL_BYTES = 256 * 1024 * 1024;
 const STUCK_MS = 30_000;
 /** A slow line is not stuck: Node tells when all that waits has left, not how far it is, so more bytes get more time. */
 const SLOWEST_BYTES_PER_SECOND = 256 * 1024;
+/** Of one unit of a string. */
+const MAX_UTF8_BYTES = 3;
+const TEXT = { binary: false } as const;
 /** How long a peer that was let go has to read why. */
 const GOODBYE_MS = 5_000;
 
@@ -52,10 +55,13 @@ export class Outbox {
     return this.#socket.bufferedAmount;
   }
 
-  /** Sends text as a text frame, bytes as a binary one; nothing happens on a closed connection. */
+  /** Sends a text frame; bytes are UTF-8. Nothing happens on a closed connection. */
   send(data: string | Uint8Array): void {
     if (this.#socket.readyState !== this.#socket.OPEN) return;
-    this.#socket.send(data, this.#sent);
+    // Nobody waits for what leaves at once, and to be told of it costs as much as to send it.
+    const isLittle = this.bytes === 0 && data.length < this.#limits.lowBytes / MAX_UTF8_BYTES;
+    if (isLittle) this.#socket.send(data, TEXT);
+    else this.#socket.send(data, TEXT, this.#sent);
     if (this.bytes >= this.#limits.highBytes) this.#watch();
     // No further calls are read, since their replies have no room.
     if (this.bytes >= this.#limits.fullBytes) this.#intake.rest('outbox');

@@ -163,6 +163,8 @@ class HttpPeer implements Peer {
 
   async notify(): Promise<void> {}
 
+  async send(): Promise<void> {}
+
   async ready(): Promise<void> {}
 
   close(): void {
