@@ -115,14 +115,17 @@ export class Cgroup {
     this.#trees = trees;
   }
 
-  /** Files that a process writes its number to, to be in this group with all that it starts. */
+  /**
+   * Files that a process of one thread writes 0 to, to be in this group with all that it starts. In v1 that is the file for threads: by the other one the kernel
+   * holds up every fork and exit of the host, and waits some 10 ms until it can.
+   */
   get joins(): readonly string[] {
-    return this.#trees.map(({ dir }) => join(dir, 'cgroup.procs'));
+    return this.#trees.map(({ dir, version }) => join(dir, version === 1 ? 'tasks' : 'cgroup.procs'));
   }
 
   /** `pid` must not have started anything yet. */
   async add(pid: number): Promise<void> {
-    await Promise.all(this.joins.map(async (file) => await writeFile(file, String(pid))));
+    await Promise.all(this.#trees.map(async ({ dir }) => await writeFile(join(dir, 'cgroup.procs'), String(pid))));
   }
 
   /** For one sandbox of several: the next `close` does not remove it, but calls this. */

@@ -41,7 +41,7 @@ export function terminalCommand(spec: TerminalCommandSpec): TerminalCommand {
 
 /** Up to `--` are files of control groups: what joins them before it starts anything has everything in them. */
 const JOIN =
-  'while [ "$1" != -- ]; do echo $$ >"$1" || { echo "slotcast: the limits of memory and processes could not be set"; exit 125; }; shift; done 2>/dev/null; shift; ';
+  'while [ "$1" != -- ]; do echo 0 >"$1" || { echo "slotcast: the limits of memory and processes could not be set"; exit 125; }; shift; done 2>/dev/null; shift; ';
 
 /** "$1" to "$6" are the files, the rest is the command. */
 const OPEN_FILES = `exec ${FDS.args}<"$1" ${FDS.seccomp}<"$2" ${FDS.status}>"$3" ${FDS.passwd}<"$4" ${FDS.group}<"$5" ${FDS.hosts}<"$6"; shift 6; exec "$@"`;
