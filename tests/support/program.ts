@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Client, connect } from '../../client/index.ts';
-import { until } from './gateway.ts';
+import { endKeeper } from './keeper.ts';
 
 const main = new URL('../../dist/cli/main.js', import.meta.url).pathname;
 export const TOKEN = 'a-credential-that-only-a-test-knows';
@@ -101,12 +101,7 @@ export async function makeProgram(...flags: string[]): Promise<Program> {
     close: async () => {
       await Promise.all(clients.splice(0).map((client) => client.close()));
       for (const child of children) await endChild(child);
-      const left = keeper();
-      if (left !== null) {
-        signalTo(left, 'SIGCONT');
-        signalTo(left, 'SIGKILL');
-        await until('the keeper is gone', () => !isAlive(left));
-      }
+      await endKeeper(dataDir);
       rmSync(dataDir, { recursive: true, force: true });
     },
   };
