@@ -20,7 +20,8 @@ const WORKING = { full: 200, quick: 4 };
 const WORK_MS = { full: 30_000, quick: 3000 };
 /** Started side by side. */
 const BATCH = 4;
-const SETTLE_MS = 3000;
+/** Garbage is gone by then, and what stood by for a moment. */
+const SETTLE_MS = 10_000;
 
 /** Runs all of it and writes the charts; resolves with Markdown. `signal` ends it. */
 export async function scale({ quick, facts, tell, signal }) {
@@ -49,6 +50,7 @@ async function overSlots(counts, { start, tell }) {
   try {
     const probe = await (await gateway.connect()).acquire();
     await timed(20, () => probe.exec.run({ command: 'true' }));
+    await delay(SETTLE_MS);
     const empty = sizes(gateway);
     const keeper = await gateway.keeperDelay();
     let there = 0;

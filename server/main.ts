@@ -7,10 +7,10 @@ import { type Waiting, waitingLine } from './drain.ts';
 import { Gateway } from './gateway.ts';
 import { checkKeeper, KeeperError } from './keeper/link/reach.ts';
 import { closeInheritedDescriptors } from './keeper/sandbox/descriptor.ts';
+import { beThrifty } from './keeper/thrift.ts';
 import { replaceGateway } from './replace.ts';
 import { RequirementError } from './requirement.ts';
 import { Systemd } from './systemd.ts';
-import { beThrifty } from './thrift.ts';
 
 /** Runs until SIGTERM, SIGINT or SIGHUP; resolves with the exit code. */
 export async function serve(argv: readonly string[]): Promise<number> {

@@ -3,12 +3,12 @@
 import { closeSync, constants, openSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { beThrifty } from '../thrift.ts';
 import { KeeperHost } from './link/host.ts';
 import { pidFile, socketFile } from './link/reach.ts';
 import { takePidFile } from './pid-file.ts';
 import { closeInheritedDescriptors } from './sandbox/descriptor.ts';
 import { endOrphans, markChildren } from './sandbox/orphan.ts';
+import { beThrifty } from './thrift.ts';
 
 /** What was said last still leaves. */
 const GOODBYE_MS = 200;

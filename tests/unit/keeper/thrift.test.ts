@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { beThrifty } from '../../../server/thrift.ts';
-import { until } from '../keeper/until.ts';
+import { beThrifty } from '../../../server/keeper/thrift.ts';
+import { until } from './until.ts';
 
 test('what a busy moment has left is gone soon after it', async () => {
   const thrift = beThrifty({ whenBusy: false });
