@@ -122,7 +122,7 @@ export class LocalKeeper implements Keeper {
     const failed = (err: unknown, file: string): void =>
       this.#tell(err, `the recording ${file} could not be recovered`);
     const recovered = await recoverCasts(directory, { isCommand: isCommandStart, failed });
-    this.#housing.open();
+    await this.#housing.open();
     await this.#probe();
     return recovered;
   }

@@ -10,7 +10,7 @@ export async function endKeeper(dataDir: string): Promise<void> {
   const pid = keeperOf(dataDir);
   if (pid !== null) process.kill(pid, 'SIGKILL');
   await until('the keeper is gone', () => keeperOf(dataDir) === null);
-  const groups = openCgroups(dataDir);
+  const groups = await openCgroups(dataDir);
   if (groups instanceof Cgroups) await groups.close();
 }
 

@@ -1,9 +1,10 @@
 // Control groups: a group for each slot with its limits of memory and processes, and below it one for each sandbox, so that it can be told which one a limit struck.
 // They lie where the operator lets the gateway write (v1 or v2); it never moves anything but what it started, and itself out of the way.
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
+import { tryKill } from '../foreground.ts';
 import type { Limits } from './policy.ts';
 
 type Controller = 'memory' | 'pids' | 'cpu';
@@ -50,10 +51,10 @@ export class Cgroups {
     this.version = trees[0]?.version ?? 2;
   }
 
-  /** Groups for who goes by that name, mostly a data directory; what one that was killed has left there is removed. Throws CgroupError that says what is missing. */
-  static open(owner: string): Cgroups {
+  /** Groups for who goes by that name, mostly a data directory; what one that was killed has left there is ended and removed. Rejects with CgroupError that says what is missing. */
+  static async open(owner: string): Promise<Cgroups> {
     const name = `slotcast-${createHash('sha256').update(owner).digest('hex').slice(0, 12)}`;
-    return new Cgroups(writableTrees().map((tree) => begun(tree, name)));
+    return new Cgroups(await Promise.all(writableTrees().map(async (tree) => await begun(tree, name))));
   }
 
   has(controller: Controller): boolean {
@@ -93,9 +94,9 @@ export class Cgroups {
 }
 
 /** As Cgroups.open, or why there are none. */
-export function openCgroups(owner: string): Cgroups | CgroupError {
+export async function openCgroups(owner: string): Promise<Cgroups | CgroupError> {
   try {
-    return Cgroups.open(owner);
+    return await Cgroups.open(owner);
   } catch (error) {
     if (error instanceof CgroupError) return error;
     return new CgroupError(`they can't be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`);
@@ -186,12 +187,12 @@ async function made(tree: Tree, limits: { readonly memory?: number; readonly pid
 const enabled = ({ controllers }: Tree): string => controllers.map((name) => `+${name}`).join(' ');
 
 /** The gateway's group in a tree, empty. */
-function begun(tree: Tree, name: string): Tree {
+async function begun(tree: Tree, name: string): Promise<Tree> {
   const dir = join(tree.dir, name);
   try {
-    removeGroupsNow(dir);
-    mkdirSync(dir);
-    if (tree.version === 2) writeFileSync(join(dir, 'cgroup.subtree_control'), enabled(tree));
+    await removeGroups(dir, kill);
+    await mkdir(dir);
+    if (tree.version === 2) await writeFile(join(dir, 'cgroup.subtree_control'), enabled(tree));
     return { ...tree, dir };
   } catch (error) {
     throw new CgroupError(`no group can be made there (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`);
@@ -271,7 +272,8 @@ function stepAside(own: string): void {
   writeFileSync(join(dir, 'cgroup.procs'), String(process.pid));
 }
 
-async function removed(dir: string): Promise<void> {
+/** `busy` is called while something is in it. */
+async function removed(dir: string, busy: (dir: string) => void = () => {}): Promise<void> {
   for (let tries = 0; tries < REMOVE_TRIES; tries++) {
     try {
       return await rmdir(dir);
@@ -279,19 +281,22 @@ async function removed(dir: string): Promise<void> {
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'ENOENT') return;
       if (code !== 'EBUSY') throw error;
+      busy(dir);
       await new Promise((resolve) => setTimeout(resolve, REMOVE_WAIT_MS).unref());
     }
   }
 }
 
-async function removeGroups(dir: string): Promise<void> {
-  for (const below of groupsBelow(dir)) await removeGroups(below);
-  await removed(dir);
+async function removeGroups(dir: string, busy?: (dir: string) => void): Promise<void> {
+  for (const below of groupsBelow(dir)) await removeGroups(below, busy);
+  await removed(dir, busy);
 }
 
-function removeGroupsNow(dir: string): void {
-  for (const below of groupsBelow(dir)) removeGroupsNow(below);
-  if (statSync(dir, { throwIfNoEntry: false }) !== undefined) rmdirSync(dir);
+/** What is in a group of one that is dead dies with it, if not at once. */
+function kill(dir: string): void {
+  const pids = readFileSync(join(dir, 'cgroup.procs'), 'utf8').split('\n').map(Number);
+  // 0: one that can't be seen from here.
+  for (const pid of pids) if (pid > 1 && pid !== process.pid) tryKill(pid, 'SIGKILL');
 }
 
 function groupsBelow(dir: string): string[] {

@@ -38,8 +38,8 @@ export class Housing {
   }
 
   /** Once, before anything is given out; what a keeper that was killed has left of groups is removed. */
-  open(): void {
-    this.#groups = openCgroups(this.#options.dataDir);
+  async open(): Promise<void> {
+    this.#groups = await openCgroups(this.#options.dataDir);
   }
 
   /** Or why there are none; null before they were opened. */

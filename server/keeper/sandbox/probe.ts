@@ -102,7 +102,7 @@ async function withGroups<T>(
   work: (groups: Cgroups | CgroupError) => Promise<T>,
 ): Promise<T> {
   if (groups !== undefined) return await work(groups);
-  const own = openCgroups(`${dataDir} ${process.pid}`);
+  const own = await openCgroups(`${dataDir} ${process.pid}`);
   try {
     return await work(own);
   } finally {

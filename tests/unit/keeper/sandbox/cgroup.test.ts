@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -7,7 +8,7 @@ import { startSandbox } from '../../../../server/keeper/sandbox/launch.ts';
 import { DEFAULT_LIMITS, DEFAULT_POLICY, type Limits } from '../../../../server/keeper/sandbox/policy.ts';
 import { type Home, makeHome, order } from '../place-fixture.ts';
 
-const opened = openCgroups(`cgroup.test ${process.pid}`);
+const opened = await openCgroups(`cgroup.test ${process.pid}`);
 let home: Home;
 beforeAll(async () => {
   home = await makeHome();
@@ -66,10 +67,22 @@ describe.skipIf(!(opened instanceof Cgroups))(
       const { dirs } = await run('true', {}, 'usual');
       expect(dirs.map((dir) => existsSync(dir))).toEqual(dirs.map(() => false));
       const owner = `killed ${process.pid}`;
-      const left = await Cgroups.open(owner).group('slot_0', DEFAULT_LIMITS);
+      const left = await (await Cgroups.open(owner)).group('slot_0', DEFAULT_LIMITS);
       expect(left.joins.map((file) => existsSync(file))).toEqual(left.joins.map(() => true));
-      const next = Cgroups.open(owner);
+      const next = await Cgroups.open(owner);
       expect(left.joins.map((file) => existsSync(file))).toEqual(left.joins.map(() => false));
+      await next.close();
+    });
+
+    test('groups of a keeper that was killed are there for the next one, also while something in them has not died yet', async () => {
+      const owner = `slow ${process.pid}`;
+      const left = await (await Cgroups.open(owner)).group('slot_0', DEFAULT_LIMITS);
+      const slow = spawn('sleep', ['1007'], { stdio: 'ignore' });
+      const ended = new Promise((resolve) => slow.once('exit', (_code, signal) => resolve(signal)));
+      await left.add(slow.pid ?? 0);
+      const next = await Cgroups.open(owner);
+      expect(await ended).toBe('SIGKILL');
+      expect(next.version).toBe(groups.version);
       await next.close();
     });
 

@@ -10,7 +10,7 @@ import { Warden } from '../../../../server/keeper/sandbox/warden.ts';
 import { type Home, makeHome, order, text } from '../place-fixture.ts';
 import { until } from '../until.ts';
 
-const opened = openCgroups(`warden.test ${process.pid}`);
+const opened = await openCgroups(`warden.test ${process.pid}`);
 let home: Home;
 const wardens = new Set<Warden>();
 const sandboxes = new Set<Sandbox>();
