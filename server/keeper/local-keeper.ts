@@ -331,15 +331,11 @@ export class LocalKeeper implements Keeper {
     const open = this.#logs.get(cast);
     if (open === undefined) throw new Error(`there is no open log ${cast}`);
     const command = terminalCommand({ policy, place, network, argv, env, group });
-    try {
-      const shared = { log: open.log, clock: this.#clock, cols, rows, command, recordInput, group };
-      const terminal = await startTerminal({ ...shared, sandboxed: this.sandboxed });
-      const pacing = open.recorder.pace(terminal);
-      void terminal.ended.then(() => pacing.close());
-      return terminal;
-    } finally {
-      command.close();
-    }
+    const shared = { log: open.log, clock: this.#clock, cols, rows, command, recordInput, group };
+    const terminal = await startTerminal({ ...shared, sandboxed: this.sandboxed });
+    const pacing = open.recorder.pace(terminal);
+    void terminal.ended.then(() => pacing.close());
+    return terminal;
   }
 
   #mark(marker: ProcessMarker | undefined, label: (process: string, command: string) => string): void {

@@ -10,6 +10,7 @@ import type { Duplex } from 'node:stream';
 import { ReadStream } from 'node:tty';
 import type { Clock, Timer } from './clock.ts';
 import { tryKill } from './foreground.ts';
+import { pipeAt } from './sandbox/walls.ts';
 
 /** The kernel hands out at most 4095 bytes at once; twice that, so that a fuller one fits too. */
 const READ_BYTES = 8 * 1024;
@@ -25,6 +26,10 @@ const RETRY_MS = 5;
 export interface PtyChildOptions {
   readonly file: string;
   readonly args: readonly string[];
+  /** What is done on the terminal before the file is run: Perl, which takes from the front of @ARGV what it has put there itself, and exits where it fails. */
+  readonly entry?: PtyEntry;
+  /** So many descriptors from 3 on are pipes of ours, which the command finds open. */
+  readonly pipes?: number;
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
   readonly cols: number;
@@ -32,6 +37,11 @@ export interface PtyChildOptions {
   readonly clock: Clock;
   /** Gets what the child prints, in order. The bytes are gone after the call. */
   readonly output: (bytes: Buffer) => void;
+}
+
+export interface PtyEntry {
+  readonly program: string;
+  readonly args: readonly string[];
 }
 
 export interface PtyExit {
@@ -46,6 +56,7 @@ export class PtyChild {
   /** Resolves after the last output was given out. */
   readonly exited: Promise<PtyExit>;
   readonly #options: PtyChildOptions;
+  readonly #child: ChildProcess;
   readonly #master: number;
   /** Our own open end of the child's side: without it the last output is cut off when the child closes its own. */
   #slave: number | null = null;
@@ -65,8 +76,9 @@ export class PtyChild {
     });
     const { child, master } = begin(options);
     this.pid = child.pid ?? 0;
+    this.#child = child;
     this.#master = master;
-    this.#hold(child);
+    this.#hold();
     child.once('exit', (code, signal) => {
       if (!this.#gone) this.#end();
       exited({ exitCode: code, signal: signal === null ? 0 : system.signals[signal] });
@@ -82,9 +94,8 @@ export class PtyChild {
   }
 
   /** Opens the child's side when that can be done, and lets the command begin. */
-  #hold(child: ChildProcess): void {
-    const link = child.stdio[LINK] as Duplex;
-    link.on('error', () => {});
+  #hold(): void {
+    const link = this.pipe(FIRST_PIPE + (this.#options.pipes ?? 0) + 1);
     link.once('data', (number) => {
       try {
         this.#slave = openSync(`/dev/pts/${Number(number)}`, constants.O_RDWR | constants.O_NOCTTY);
@@ -93,6 +104,11 @@ export class PtyChild {
         this.kill();
       }
     });
+  }
+
+  /** Our end of one of its pipes. Whoever reads sees the end; nobody hears of an error. */
+  pipe(fd: number): Duplex {
+    return pipeAt(this.#child, fd);
   }
 
   /** Types; false when too much is waiting for the program to read it, and then nothing of it is typed. */
@@ -201,47 +217,52 @@ function native(): Native {
   return requireBinary('pty.node');
 }
 
-/** Descriptors of the helper. */
-const MASTER = 3;
-const LINK = 4;
+/** The pipes that were asked for, then the master and the link. */
+const FIRST_PIPE = 3;
 
 /**
  * Becomes the command on the child's side of the terminal, with the modes that a login has. Perl does what Node can't, and is the first process of
- * a sandbox too. Between the moment in which that side can be opened and the command, which may end soon, it waits for a word.
- * The numbers are those of x86_64 and aarch64.
+ * a sandbox too. The command, which may end soon, waits until that side was opened. The numbers are those of x86_64 and aarch64.
  */
-const BECOME_COMMAND = `
-my ($rows, $cols) = splice @ARGV, 0, 2;
-open my $master, "+<&=", ${MASTER}; open my $link, "+<&=", ${LINK};
+const becomeCommand = (entry: string): string => `
+my ($master_fd, $rows, $cols) = splice @ARGV, 0, 3;
+open my $master, "+<&=", $master_fd; open my $link, "+<&=", $master_fd + 1;
 my ($off, $number) = (pack("i", 0), pack "i", 0);
 ioctl $master, 0x40045431, $off and ioctl $master, 0x80045430, $number or exit 125;
 $number = unpack "i", $number;
-syswrite $link, $number; sysread $link, my $go, 1 or exit 125;
+syswrite $link, $number;
 open my $tty, "+<", "/dev/pts/$number" or exit 125;
 ioctl $tty, 0x5414, my $size = pack "S4", $rows, $cols, 0, 0;
 ioctl $tty, 0x5401, my $modes = "\\0" x 64;
 my ($input, @others) = unpack "L a*", $modes;
 ioctl $tty, 0x5402, $modes = pack "L a*", $input | 0x6802, @others;
 open STDIN, "<&", $tty; open STDOUT, ">&", $tty; open STDERR, ">&", $tty;
-close $_ for $tty, $master, $link;
+close $_ for $tty, $master;
+${entry}
+sysread $link, my $go, 1 or exit 125;
+close $link;
 exec { $ARGV[0] } @ARGV;
 print STDERR "slotcast: $ARGV[0]: $!\\n";
 exit 127;
 `;
 
 /** Node opens the master so that no child but this one has it: a terminal hangs up when we are gone, whoever else goes on. */
-function begin({ file, args, cwd, cols, rows, env }: PtyChildOptions): { child: ChildProcess; master: number } {
+function begin(options: PtyChildOptions): { child: ChildProcess; master: number } {
+  const { file, args, cwd, cols, rows, env, entry, pipes = 0 } = options;
   const master = openSync('/dev/ptmx', constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
   try {
-    const child = spawn('/usr/bin/perl', ['-e', BECOME_COMMAND, String(rows), String(cols), file, ...args], {
+    const numbers = [FIRST_PIPE + pipes, rows, cols].map(String);
+    const argv = ['-e', becomeCommand(entry?.program ?? ''), ...numbers, ...(entry?.args ?? []), file, ...args];
+    const child = spawn('/usr/bin/perl', argv, {
       env,
       cwd,
       // A session of its own: the first terminal that it opens is its own.
       detached: true,
-      stdio: ['ignore', 'ignore', 'ignore', master, 'pipe'],
+      stdio: ['ignore', 'ignore', 'ignore', ...Array.from({ length: pipes }, () => 'pipe' as const), master, 'pipe'],
     });
     child.on('error', () => {});
     if (child.pid === undefined) throw new Error('the process of a terminal could not be started');
+    for (const stream of child.stdio) stream?.on('error', () => {});
     return { child, master };
   } catch (error) {
     closeSync(master);

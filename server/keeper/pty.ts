@@ -2,23 +2,19 @@
 import type { Limit, SignalName } from '../../protocol/exec.ts';
 import { Fault } from '../../protocol/fault.ts';
 import type { FrameCode } from '../../protocol/frame.ts';
-import type { Clock } from './clock.ts';
+import type { Clock, Timer } from './clock.ts';
 import { Coalescer } from './coalesce.ts';
-import { Foreground, hasGroup, killSession, statOf, tryKill } from './foreground.ts';
+import { Foreground, hasGroup, killSession, tryKill } from './foreground.ts';
 import type { FrameLog } from './frame-log.ts';
 import type { KeptTerminal, TerminalEnd, TerminalPids } from './keeper.ts';
 import { struck } from './process.ts';
 import { PtyChild, type PtyExit } from './pty-child.ts';
 import type { Pausable } from './recorder.ts';
 import { type Cgroup, NO_STRIKES, type Strikes } from './sandbox/cgroup.ts';
-import type { TerminalCommand } from './sandbox/terminal-command.ts';
+import type { TerminalCommand, TerminalLaunch } from './sandbox/terminal-command.ts';
 
 /** A sandbox stands after some 10 ms; on a host that needs longer than this it never will. */
 const START_MS = 10_000;
-/** Between two looks whether it stands. */
-const LOOK_MS = 2;
-/** What the first process in the sandbox is called as soon as the payload is started. */
-const FIRST_PROCESS = 'slotcast';
 /** Complaints of bwrap are short; what prints more before it stands has to wait. */
 const HELD_BYTES = 64 * 1024;
 
@@ -34,10 +30,7 @@ export interface TerminalOptions {
   readonly recordInput: boolean;
 }
 
-/**
- * Resolves when the payload runs, or has run. Rejects with SANDBOX_UNAVAILABLE when the sandbox did not stand, and then nothing ran.
- * The caller closes the command in either case.
- */
+/** Resolves when the payload runs, or has run. Rejects with SANDBOX_UNAVAILABLE when the sandbox did not stand, and then nothing ran. */
 export async function startTerminal(options: TerminalOptions): Promise<PtyTerminal> {
   const terminal = new PtyTerminal(options);
   await terminal.started();
@@ -48,14 +41,13 @@ export class PtyTerminal implements KeptTerminal, Pausable {
   readonly ended: Promise<TerminalEnd>;
   readonly #options: TerminalOptions;
   readonly #child: PtyChild;
+  readonly #launch: TerminalLaunch;
   readonly #coalescer: Coalescer;
   /** Output from before the sandbox stands; null from then on. */
   #held: Buffer[] | null = [];
   #heldBytes = 0;
   #paused = false;
   #exit: PtyExit | null = null;
-  /** The first process of the sandbox, as the host sees it; null without a sandbox. */
-  #init: number | null = null;
   #foreground: Foreground | null = null;
   /** As told by struck(), and as it was at the end. */
   #strikes = NO_STRIKES;
@@ -68,20 +60,22 @@ export class PtyTerminal implements KeptTerminal, Pausable {
     const { clock, command, cols, rows } = options;
     this.#coalescer = new Coalescer({ clock, frame: (text) => this.#append('o', text) });
     this.#child = spawned({ ...command, clock, cols, rows, output: (bytes) => this.#output(bytes) });
+    this.#launch = command.launch((fd) => this.#child.pipe(fd));
     this.ended = this.#child.exited.then((exit) => this.#end(exit));
   }
 
   /** See startTerminal. */
   async started(): Promise<void> {
-    const { command, clock, sandboxed } = this.#options;
-    const deadlineMs = clock.now() + START_MS;
-    while (sandboxed && !this.#stands() && this.#exit === null && clock.now() < deadlineMs) {
-      await Promise.race([this.ended, new Promise<void>((resolve) => clock.after(LOOK_MS, resolve))]);
-    }
-    const ran = !sandboxed || this.#stands() || (this.#exit !== null && command.status().exitCode !== null);
+    const { command, clock } = this.#options;
+    let timer: Timer | undefined;
+    const late = new Promise<false>((resolve) => {
+      timer = clock.after(START_MS, () => resolve(false));
+    });
+    const ran = await Promise.race([this.#launch.ran, late]);
+    timer?.cancel();
     if (ran) return this.#show();
-    const text = Buffer.concat(this.#held ?? []).toString();
     await this.kill();
+    const text = Buffer.concat(this.#held ?? []).toString();
     const { reason, remedy } = command.explain(text);
     throw new Fault(
       'SANDBOX_UNAVAILABLE',
@@ -90,7 +84,7 @@ export class PtyTerminal implements KeptTerminal, Pausable {
   }
 
   get pids(): TerminalPids {
-    return { child: this.#child.pid, init: this.#init };
+    return { child: this.#child.pid, init: this.#launch.firstPid };
   }
 
   async write(data: string): Promise<void> {
@@ -124,7 +118,7 @@ export class PtyTerminal implements KeptTerminal, Pausable {
   foreground(): 'shell' | 'job' | null {
     if (this.#exit !== null) return null;
     // What is around the sandbox may have been looked at before there was one.
-    if (this.#foreground?.init !== this.#init) this.#foreground = null;
+    if (this.#foreground?.init !== this.pids.init) this.#foreground = null;
     this.#foreground ??= new Foreground(this.pids);
     return this.#foreground.owner();
   }
@@ -161,22 +155,14 @@ export class PtyTerminal implements KeptTerminal, Pausable {
   async kill(limit?: Limit): Promise<void> {
     if (this.#exit !== null) return;
     this.#limit ??= limit;
-    const { command, sandboxed } = this.#options;
-    const init = this.#init ?? command.status().childPid;
+    const { sandboxed } = this.#options;
+    const init = this.#launch.firstPid;
     // Around the sandbox only when there is none yet: bwrap ends by itself, and after everything inside is dead.
     if (init === null || !tryKill(init, 'SIGKILL')) this.#child.kill();
     // Somebody on the host may have stopped bwrap, which is to tell of the end.
     else tryKill(this.#child.pid, 'SIGCONT');
     if (!sandboxed) killSession(this.#child.pid);
     await this.ended;
-  }
-
-  #stands(): boolean {
-    if (this.#init !== null) return true;
-    const { childPid } = this.#options.command.status();
-    if (childPid === null || statOf(childPid)?.name !== FIRST_PROCESS) return false;
-    this.#init = childPid;
-    return true;
   }
 
   #show(): void {

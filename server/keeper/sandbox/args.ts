@@ -3,7 +3,7 @@ import type { Network } from '../../../protocol/slot.ts';
 import type { SlotPlace } from '../keeper.ts';
 import { type Policy, SHOWN } from './policy.ts';
 
-/** Descriptors that bwrap finds open; one digit each, so that sh can open them too. */
+/** Descriptors that bwrap finds open: from 3 on, without a gap. */
 export const FDS = { control: 3, args: 4, seccomp: 5, status: 6, passwd: 7, group: 8, hosts: 9 } as const;
 
 /** What stands in the sandbox's own files of /etc. */

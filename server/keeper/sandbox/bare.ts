@@ -2,7 +2,7 @@
 import type { SlotPlace } from '../keeper.ts';
 import { BASE_ENV, SHOWN } from './policy.ts';
 
-/** Where bwrap, prlimit and setpriv are looked up when the gateway itself was started without a PATH. */
+/** Where bwrap and prlimit are looked up when the gateway itself was started without a PATH. */
 const FALLBACK_PATH = '/usr/local/bin:/usr/bin:/bin';
 
 /** The payload's own comes with its order. Without a locale Perl starts twice as fast. */

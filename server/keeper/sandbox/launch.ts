@@ -6,7 +6,7 @@ import { Fault } from '../../../protocol/fault.ts';
 import type { SlotPlace } from '../keeper.ts';
 import { ETC_FILES, effectiveNetwork, FDS, type Inside, MASKED, sandboxArgs } from './args.ts';
 import { launchPath, RUNNER_ENV } from './bare.ts';
-import { hardLimits, innerLimit, outerLimit } from './limit.ts';
+import { hardLimits, innerProcesses, outerLimits, prlimit } from './limit.ts';
 import { launchEnv } from './orphan.ts';
 import { BOOT, RUNNER, runnerFrame } from './runner.ts';
 import { Sandbox, type SandboxSpec } from './sandbox.ts';
@@ -50,7 +50,8 @@ export function refuseRoot(place: SlotPlace): void {
 
 function spawnSandboxed(spec: SandboxSpec): ChildProcess {
   const { limits } = spec.policy;
-  const boot = [...innerLimit(limits, { grouped: spec.group !== undefined, hard: hardLimits() }), ...BOOT];
+  const nproc = innerProcesses(limits, { grouped: spec.group !== undefined, hard: hardLimits() });
+  const boot = [...prlimit({ nproc }, '/usr/bin/prlimit'), ...BOOT];
   return spawnBwrap(spec, { inside: 'runner', boot, stdio: Array.from({ length: 10 }, () => 'pipe') });
 }
 
@@ -66,7 +67,7 @@ export interface BwrapOptions {
 export function spawnBwrap(spec: SandboxSpec, { inside, boot, stdio }: BwrapOptions): ChildProcess {
   const { policy, place } = spec;
   const [file = '', ...args] = [
-    ...outerLimit(policy.limits, { ownUser: place.identity !== null, hard: hardLimits() }),
+    ...prlimit(outerLimits(policy.limits, { ownUser: place.identity !== null, hard: hardLimits() })),
     ...['bwrap', '--args', String(FDS.args), '--', ...boot],
   ];
   const data = sandboxData({ ...spec, inside, env: RUNNER_ENV });
@@ -79,7 +80,7 @@ export function spawnBwrap(spec: SandboxSpec, { inside, boot, stdio }: BwrapOpti
 /** --sandbox none: the same runner, as the slot's user, without walls. */
 function spawnBare({ policy, place }: SandboxSpec): ChildProcess {
   const [file = '', ...args] = [
-    ...outerLimit(policy.limits, { ownUser: place.identity !== null, hard: hardLimits() }),
+    ...prlimit(outerLimits(policy.limits, { ownUser: place.identity !== null, hard: hardLimits() })),
     ...BOOT,
   ];
   return spawn(file, args, {

@@ -1,9 +1,9 @@
-// Resource limits as arguments of prlimit(1). A limit never goes above what the host already set: raising one fails and would stop the sandbox.
+// Resource limits of sandboxes, and those for prlimit(1). A limit never goes above what the host already set: raising one fails and would stop the sandbox.
 import { readFileSync } from 'node:fs';
 import type { Limits } from './policy.ts';
 
 type LimitName = 'nproc' | 'fsize' | 'nofile' | 'core';
-export type HardLimits = Readonly<Partial<Record<LimitName, number>>>;
+export type ResourceLimits = Readonly<Partial<Record<LimitName, number>>>;
 
 const ROWS: Readonly<Record<string, LimitName>> = {
   'Max processes': 'nproc',
@@ -16,7 +16,7 @@ const ROWS: Readonly<Record<string, LimitName>> = {
 const CORE_BYTES = 1;
 
 /** The hard limits of this process, which children inherit; what is unlimited is left out. `text` is that of /proc/self/limits. */
-export function hardLimits(text = readFileSync('/proc/self/limits', 'utf8')): HardLimits {
+export function hardLimits(text = readFileSync('/proc/self/limits', 'utf8')): ResourceLimits {
   const found: Partial<Record<LimitName, number>> = {};
   for (const line of text.split('\n')) {
     const [, label = '', hard = ''] = /^(.*?)\s+(?:\d+|unlimited)\s+(\d+|unlimited)\s/.exec(line) ?? [];
@@ -27,39 +27,34 @@ export function hardLimits(text = readFileSync('/proc/self/limits', 'utf8')): Ha
 }
 
 /** Around bwrap: for everything of the sandbox. The number of processes is counted over all sandboxes of a user id here, so it needs one of the slot's own. */
-export function outerLimit(
+export function outerLimits(
   limits: Limits,
-  options: { readonly ownUser: boolean; readonly hard: HardLimits },
-): string[] {
+  options: { readonly ownUser: boolean; readonly hard: ResourceLimits },
+): ResourceLimits {
   const { hard, ownUser } = options;
-  const args = [limit('fsize', limits.fileBytes, hard), limit('nofile', limits.openFiles, hard)];
-  args.push(limit('core', CORE_BYTES, hard));
-  if (ownUser) args.push(limit('nproc', limits.slotProcesses, hard));
-  return ['prlimit', ...args, '--'];
+  return {
+    fsize: atMost('fsize', limits.fileBytes, hard),
+    nofile: atMost('nofile', limits.openFiles, hard),
+    core: atMost('core', CORE_BYTES, hard),
+    ...(ownUser ? { nproc: atMost('nproc', limits.slotProcesses, hard) } : {}),
+  };
+}
+
+/** The command that sets them before the one that follows. */
+export function prlimit(limits: ResourceLimits, file = 'prlimit'): string[] {
+  return [file, ...Object.entries(limits).map(([name, value]) => `--${name}=${value}:${value}`), '--'];
 }
 
 /** So many more than a control group allows, so that the group, which counts how often it struck, comes first. */
 const BEHIND_GROUP = 64;
 
 /** Inside, where the kernel counts the processes of this user namespace alone. */
-export function innerLimit(
-  limits: Limits,
-  options: { readonly grouped: boolean; readonly hard: HardLimits },
-): string[] {
-  return ['/usr/bin/prlimit', limit('nproc', innerProcesses(limits, options), options.hard), '--'];
-}
-
-/** The same as a number, for what sets it itself. */
 export function innerProcesses(
   limits: Limits,
-  { grouped, hard }: { readonly grouped: boolean; readonly hard: HardLimits },
+  { grouped, hard }: { readonly grouped: boolean; readonly hard: ResourceLimits },
 ): number {
   return atMost('nproc', limits.processes + (grouped ? BEHIND_GROUP : 0), hard);
 }
 
-function limit(name: LimitName, wanted: number, hard: HardLimits): string {
-  const value = atMost(name, wanted, hard);
-  return `--${name}=${value}:${value}`;
-}
-
-const atMost = (name: LimitName, wanted: number, hard: HardLimits): number => Math.min(wanted, hard[name] ?? wanted);
+const atMost = (name: LimitName, wanted: number, hard: ResourceLimits): number =>
+  Math.min(wanted, hard[name] ?? wanted);

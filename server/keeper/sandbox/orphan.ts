@@ -1,9 +1,7 @@
 // What a keeper that was killed has left. Everything in a sandbox dies with it but one thing: between its start and its first word the first process of
 // bwrap waits for bwrap, and when that is killed just then it waits for ever.
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { tryKill } from '../foreground.ts';
 
@@ -24,17 +22,9 @@ export function launchEnv(path: string): Record<string, string> {
   return mark === undefined ? { PATH: path } : { PATH: path, [MARK]: mark };
 }
 
-/** A new directory for what a sandbox is started with, for the time until it has started. */
-export function launchDirectory(): string {
-  return mkdtempSync(join(tmpdir(), launchName(process.env[MARK] ?? '')));
-}
-
-/** Ends and removes what is marked as of the data directory, which nobody else may have. To be called before anything is started there. */
+/** Ends what is marked as of the data directory, which nobody else may have. To be called before anything is started there. */
 export async function endOrphans(dataDir: string): Promise<void> {
   const mark = `${MARK}=${markOf(dataDir)}`;
-  for (const name of readdirSync(tmpdir())) {
-    if (name.startsWith(launchName(markOf(dataDir)))) rmSync(join(tmpdir(), name), { recursive: true, force: true });
-  }
   const left = (): number[] =>
     readdirSync('/proc')
       .map(Number)
@@ -48,9 +38,6 @@ export async function endOrphans(dataDir: string): Promise<void> {
 
 /** Nobody guesses it, and it tells nothing. */
 const markOf = (dataDir: string): string => createHash('sha256').update(`keeper of ${dataDir}`).digest('hex');
-
-/** How the names of its directories begin. */
-const launchName = (mark: string): string => `slotcast-launch-${mark.slice(0, 12)}-`;
 
 /** Empty for one that is gone, is dead, or is not ours to look at. */
 function environmentOf(pid: number): string[] {

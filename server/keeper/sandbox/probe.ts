@@ -221,13 +221,12 @@ async function toolCapabilities(): Promise<Record<string, Capability>> {
       return { ok: false, detail: `${name} is not there`, remedy: `Install the package ${pack}.` };
     }
   };
-  const [bwrap, perl, prlimit, setpriv] = await Promise.all([
+  const [bwrap, perl, prlimit] = await Promise.all([
     tool('bwrap', 'bubblewrap (0.8 or newer)'),
     tool('/usr/bin/perl', 'perl-base'),
     tool('prlimit', 'util-linux'),
-    tool('setpriv', 'util-linux'),
   ]);
-  return { bwrap, perl, prlimit, setpriv };
+  return { bwrap, perl, prlimit };
 }
 
 const UNLIMITED_REMEDY =

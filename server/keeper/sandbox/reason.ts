@@ -13,7 +13,6 @@ const CASES: readonly { readonly when: RegExp; readonly remedy: string }[] = [
     remedy: 'Install the package bubblewrap (0.8 or newer).',
   },
   { when: /(?:spawn|execute) prlimit|prlimit: not found/i, remedy: 'Install the package util-linux (prlimit).' },
-  { when: /setpriv/i, remedy: 'Install the package util-linux (setpriv).' },
   { when: /execvp .*perl/i, remedy: 'Install the package perl-base.' },
   { when: /execvp .*prlimit/i, remedy: 'Install the package util-linux (prlimit).' },
   { when: /Unknown option/i, remedy: 'Install bubblewrap 0.8 or newer.' },

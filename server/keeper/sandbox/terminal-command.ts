@@ -1,16 +1,17 @@
-// The sandbox of a slot's terminal as a command line for node-pty, which hands no descriptors on: sh opens them as the gateway, before it drops to the slot's user.
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+// The sandbox of a slot's terminal: how it is started on a pty, and what it tells of its start.
+import type { Duplex } from 'node:stream';
+import type { PtyEntry } from '../pty-child.ts';
 import { FDS } from './args.ts';
 import { bareEnv, barePath, launchPath, RUNNER_ENV } from './bare.ts';
+import { sandboxEntry } from './entry.ts';
 import { refuseRoot, sandboxData } from './launch.ts';
-import { hardLimits, innerLimit, outerLimit } from './limit.ts';
-import { launchDirectory, launchEnv } from './orphan.ts';
+import { hardLimits, innerProcesses, outerLimits } from './limit.ts';
+import { launchEnv } from './orphan.ts';
 import { BASE_ENV, SHOWN } from './policy.ts';
 import { explain, hiddenPaths, type Reason } from './reason.ts';
-import { BARE_INIT, heldEnv, TERMINAL_INIT } from './runner.ts';
+import { BARE_INIT, heldEnv, terminalInit } from './runner.ts';
 import type { SandboxSpec } from './sandbox.ts';
-import { parseStatus, type SandboxStatus } from './status.ts';
+import { parseStatus } from './status.ts';
 
 export interface TerminalCommandSpec extends SandboxSpec {
   /** What runs on the pty, as the payload sees it. */
@@ -19,18 +20,26 @@ export interface TerminalCommandSpec extends SandboxSpec {
   readonly env: Readonly<Record<string, string>>;
 }
 
+/** How it is started; see PtyChildOptions. */
 export interface TerminalCommand {
+  readonly entry: PtyEntry;
   readonly file: string;
   readonly args: string[];
   readonly cwd: string;
   /** The whole environment for the spawn. */
   readonly env: Record<string, string>;
-  /** childPid is pid 1 of the sandbox on the host: SIGKILL to it ends everything. Both null: nothing ran (yet). Always so under --sandbox none. */
-  status(): SandboxStatus;
+  readonly pipes: number;
+  /** To be called at once with the pipes of what was started. */
+  launch(pipe: (fd: number) => Duplex): TerminalLaunch;
   /** Why nothing ran, out of what stood on the pty. */
   explain(text: string): Reason;
-  /** Removes the files behind it; after the terminal has started or ended. The status is kept as it was last. */
-  close(): void;
+}
+
+export interface TerminalLaunch {
+  /** Resolves with true when the payload is being started, or was; with false when everything has ended without that. */
+  readonly ran: Promise<boolean>;
+  /** Process 1 of the sandbox on the host: SIGKILL to it ends everything. null as long as there is none, and under --sandbox none. */
+  readonly firstPid: number | null;
 }
 
 /** Under --sandbox none the paths of the sandbox are turned into the host's, in argv and env. Throws SANDBOX_UNAVAILABLE when it would run as root. */
@@ -39,56 +48,45 @@ export function terminalCommand(spec: TerminalCommandSpec): TerminalCommand {
   return spec.policy.sandbox === 'bwrap' ? sandboxed(spec) : bare(spec);
 }
 
-/** Up to `--` are files of control groups: what joins them before it starts anything has everything in them. */
-const JOIN =
-  'while [ "$1" != -- ]; do echo 0 >"$1" || { echo "slotcast: the limits of memory and processes could not be set"; exit 125; }; shift; done 2>/dev/null; shift; ';
-
-/** "$1" to "$6" are the files, the rest is the command. */
-const OPEN_FILES = `exec ${FDS.args}<"$1" ${FDS.seccomp}<"$2" ${FDS.status}>"$3" ${FDS.passwd}<"$4" ${FDS.group}<"$5" ${FDS.hosts}<"$6"; shift 6; exec "$@"`;
-
 function sandboxed(spec: TerminalCommandSpec): TerminalCommand {
-  const { policy, place, argv } = spec;
-  const dir = launchDirectory();
-  const files = {
-    ...sandboxData({ ...spec, inside: 'terminal', env: { ...RUNNER_ENV, ...heldEnv({ ...BASE_ENV, ...spec.env }) } }),
-    status: Buffer.alloc(0),
-  };
-  try {
-    for (const [name, bytes] of Object.entries(files)) writeFileSync(join(dir, name), bytes, { mode: 0o600 });
-  } catch (error) {
-    rmSync(dir, { recursive: true, force: true });
-    throw error;
-  }
-  const names = ['args', 'seccomp', 'status', 'passwd', 'group', 'hosts'].map((name) => join(dir, name));
-  const hard = hardLimits();
-  let last: SandboxStatus = { childPid: null, exitCode: null };
-  let open = true;
-  const status = (): SandboxStatus => {
-    if (open) last = parseStatus(readFileSync(join(dir, 'status'), 'latin1'));
-    return last;
-  };
+  const { policy, place, argv, group } = spec;
+  const env = { ...RUNNER_ENV, ...heldEnv({ ...BASE_ENV, ...spec.env }) };
+  const data = sandboxData({ ...spec, inside: 'terminal', env });
+  const processes = innerProcesses(policy.limits, { grouped: group !== undefined, hard: hardLimits() });
   return {
-    file: '/bin/sh',
-    args: [
-      ...['-c', JOIN + OPEN_FILES, 'sh', ...(spec.group?.joins ?? []), '--', ...names],
-      ...drop(spec),
-      ...outerLimit(policy.limits, { ownUser: place.identity !== null, hard }),
-      ...['bwrap', '--args', String(FDS.args), '--'],
-      ...innerLimit(policy.limits, { grouped: spec.group !== undefined, hard }),
-      ...TERMINAL_INIT,
-      ...argv,
-    ],
+    entry: entryOf(spec),
+    file: 'bwrap',
+    args: ['--args', String(FDS.args), '--', ...terminalInit(processes), ...argv],
     cwd: '/',
     env: launchEnv(launchPath()),
-    status,
-    explain: (text) => explain(text, { ...hiddenPaths(policy, place), [dir]: '(a host path)' }),
-    close: () => {
-      if (!open) return;
-      status();
-      open = false;
-      rmSync(dir, { recursive: true, force: true });
+    pipes: Object.keys(FDS).length,
+    launch: (pipe) => {
+      for (const [name, bytes] of Object.entries(data)) pipe(FDS[name as keyof typeof data]).end(bytes);
+      return new SandboxLaunch(pipe(FDS.status), pipe(FDS.control));
     },
+    explain: (text) => explain(text, hiddenPaths(policy, place)),
   };
+}
+
+/** Knows of bwrap's status, and of the word of the first process inside. */
+class SandboxLaunch implements TerminalLaunch {
+  readonly ran: Promise<boolean>;
+  #text = '';
+
+  constructor(status: Duplex, word: Duplex) {
+    status.on('data', (data: Buffer) => (this.#text += data.toString('latin1')));
+    const named = new Promise((resolve) => status.once('data', resolve));
+    const told = new Promise((resolve) => word.once('data', resolve));
+    const ended = new Promise((resolve) => status.once('close', resolve));
+    this.ran = Promise.race([
+      Promise.all([named, told]).then(() => true),
+      ended.then(() => parseStatus(this.#text).exitCode !== null),
+    ]);
+  }
+
+  get firstPid(): number | null {
+    return parseStatus(this.#text).childPid;
+  }
 }
 
 function bare(spec: TerminalCommandSpec): TerminalCommand {
@@ -96,30 +94,20 @@ function bare(spec: TerminalCommandSpec): TerminalCommand {
   const onHost = (text: string): string =>
     text.replaceAll(SHOWN.spool, place.spool).replaceAll(SHOWN.workspace, place.workspace);
   const env = Object.fromEntries(Object.entries(spec.env).map(([name, value]) => [name, onHost(value)]));
-  const [file = '', ...args] = [
-    ...['/bin/sh', '-c', `${JOIN}exec "$@"`, 'sh', ...(spec.group?.joins ?? []), '--'],
-    ...drop(spec),
-    ...outerLimit(policy.limits, { ownUser: place.identity !== null, hard: hardLimits() }),
-    ...BARE_INIT,
-    ...argv.map(onHost),
-  ];
+  const [file, ...args] = BARE_INIT;
   return {
+    entry: entryOf(spec),
     file,
-    args,
+    args: [...args, ...argv.map(onHost)],
     cwd: barePath(place, SHOWN.workspace),
     env: { ...launchEnv(launchPath()), ...heldEnv({ ...bareEnv(place), ...env }) },
-    status: () => ({ childPid: null, exitCode: null }),
+    pipes: 0,
+    launch: () => ({ ran: Promise.resolve(true), firstPid: null }),
     explain: (text) => explain(text, hiddenPaths(policy, place)),
-    close: () => {},
   };
 }
 
-/** A pty's child starts as the gateway; bwrap and all below it are the slot's user, without capabilities to get back. */
-function drop({ place }: TerminalCommandSpec): string[] {
-  if (place.identity === null) return [];
-  const { uid, gid } = place.identity;
-  return [
-    ...['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups'],
-    ...['--inh-caps=-all', '--bounding-set=-all', '--no-new-privs', '--'],
-  ];
+function entryOf({ policy, place: { identity }, group }: TerminalCommandSpec): PtyEntry {
+  const limits = outerLimits(policy.limits, { ownUser: identity !== null, hard: hardLimits() });
+  return sandboxEntry({ identity, joins: group?.joins ?? [], limits });
 }

@@ -64,26 +64,22 @@ async function start(
   const policy = options.policy ?? DEFAULT_POLICY;
   const log = options.log ?? newLog();
   const command = options.command ?? terminalCommand({ policy, place, network: 'none', argv, env: {} });
-  try {
-    const terminal = await startTerminal({
-      log,
-      clock: systemClock,
-      cols: 80,
-      rows: 24,
-      command,
-      sandboxed: policy.sandbox === 'bwrap',
-      recordInput: false,
-      ...options,
-    });
-    terminals.push(terminal);
-    const said = (code: FrameCode = 'o'): string =>
-      framesOf(log)
-        .map((frame) => (frame.code === code ? frame.data : ''))
-        .join('');
-    return { terminal, log, said };
-  } finally {
-    command.close();
-  }
+  const terminal = await startTerminal({
+    log,
+    clock: systemClock,
+    cols: 80,
+    rows: 24,
+    command,
+    sandboxed: policy.sandbox === 'bwrap',
+    recordInput: false,
+    ...options,
+  });
+  terminals.push(terminal);
+  const said = (code: FrameCode = 'o'): string =>
+    framesOf(log)
+      .map((frame) => (frame.code === code ? frame.data : ''))
+      .join('');
+  return { terminal, log, said };
 }
 
 /** An interactive shell at its prompt. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { hardLimits, innerLimit, outerLimit } from '../../../../server/keeper/sandbox/limit.ts';
+import { hardLimits, innerProcesses, outerLimits, prlimit } from '../../../../server/keeper/sandbox/limit.ts';
 import { DEFAULT_LIMITS } from '../../../../server/keeper/sandbox/policy.ts';
 
 const TEXT = `Limit                     Soft Limit           Hard Limit           Units
@@ -19,8 +19,8 @@ test('its own are readable', () => {
 
 test('never asks for more than the host allows', () => {
   const hard = hardLimits(TEXT);
-  expect(innerLimit(DEFAULT_LIMITS, { grouped: false, hard })).toEqual(['/usr/bin/prlimit', '--nproc=200:200', '--']);
-  expect(outerLimit(DEFAULT_LIMITS, { hard, ownUser: false })).toEqual([
+  expect(innerProcesses(DEFAULT_LIMITS, { grouped: false, hard })).toBe(200);
+  expect(prlimit(outerLimits(DEFAULT_LIMITS, { hard, ownUser: false }))).toEqual([
     'prlimit',
     '--fsize=4294967296:4294967296',
     '--nofile=2048:2048',
@@ -31,11 +31,10 @@ test('never asks for more than the host allows', () => {
 
 test('a host that forbids core dumps altogether is left so', () => {
   const hard = hardLimits('Max core file size        0                    0                    bytes\n');
-  expect(outerLimit(DEFAULT_LIMITS, { hard, ownUser: false })).toContain('--core=0:0');
+  expect(outerLimits(DEFAULT_LIMITS, { hard, ownUser: false }).core).toBe(0);
 });
 
 test('counts the processes of a slot only where they have a user of their own', () => {
-  const nproc = `--nproc=${DEFAULT_LIMITS.slotProcesses}:${DEFAULT_LIMITS.slotProcesses}`;
-  expect(outerLimit(DEFAULT_LIMITS, { hard: {}, ownUser: true })).toContain(nproc);
-  expect(outerLimit(DEFAULT_LIMITS, { hard: {}, ownUser: false }).join(' ')).not.toContain('nproc');
+  expect(outerLimits(DEFAULT_LIMITS, { hard: {}, ownUser: true }).nproc).toBe(DEFAULT_LIMITS.slotProcesses);
+  expect(outerLimits(DEFAULT_LIMITS, { hard: {}, ownUser: false })).not.toHaveProperty('nproc');
 });

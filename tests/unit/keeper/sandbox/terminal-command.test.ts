@@ -1,110 +1,118 @@
-// The terminal's command line on a real pty.
-import { existsSync, readFileSync, statSync } from 'node:fs';
+// The terminal's command on a real pty.
+import { existsSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { type IPty, spawn } from '@lydell/node-pty';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { systemClock } from '../../../../server/keeper/clock.ts';
+import { PtyChild } from '../../../../server/keeper/pty-child.ts';
 import { DEFAULT_POLICY, type Policy } from '../../../../server/keeper/sandbox/policy.ts';
-import { type TerminalCommand, terminalCommand } from '../../../../server/keeper/sandbox/terminal-command.ts';
+import {
+  type TerminalCommand,
+  type TerminalLaunch,
+  terminalCommand,
+} from '../../../../server/keeper/sandbox/terminal-command.ts';
 import { type Home, makeHome, until } from '../place-fixture.ts';
 
 let home: Home;
 let command: TerminalCommand;
-let pty: IPty;
+let child: PtyChild;
+let launch: TerminalLaunch;
 let screen = '';
-let exitCode: number | null = null;
 
 beforeAll(async () => {
   home = await makeHome();
   await writeFile(join(home.place.spool, 'rc'), 'PS1="ready> "\n', { mode: 0o644 });
 });
 afterEach(async () => {
-  if (exitCode === null) {
-    pty.kill('SIGKILL');
-    await until(() => exitCode !== null);
-  }
-  command.close();
+  child.kill();
+  await child.exited;
 });
 afterAll(() => home.remove());
 
 function start(policy: Policy = DEFAULT_POLICY, workspace = home.place.workspace): void {
   const argv = ['/bin/bash', '--noprofile', '--rcfile', '/run/slotcast/rc', '-i'];
-  command = terminalCommand({
-    policy,
-    place: { ...home.place, workspace },
-    network: 'none',
-    argv,
-    env: { ADDED: 'x' },
-  });
+  const place = { ...home.place, workspace };
+  command = terminalCommand({ policy, place, network: 'none', argv, env: { ADDED: 'x' } });
   screen = '';
-  exitCode = null;
-  pty = spawn(command.file, command.args, { cols: 200, rows: 40, cwd: command.cwd, env: command.env });
-  pty.onData((data) => (screen += data));
-  pty.onExit((event) => (exitCode = event.exitCode));
+  const output = (bytes: Buffer) => {
+    screen += bytes.toString();
+  };
+  child = new PtyChild({ ...command, cols: 200, rows: 40, clock: systemClock, output });
+  launch = command.launch((fd) => child.pipe(fd));
+}
+
+async function startShell(policy?: Policy): Promise<void> {
+  start(policy);
+  expect(await launch.ran).toBe(true);
+  await until(() => screen.includes('ready> '));
 }
 
 async function type(line: string, expected: RegExp): Promise<void> {
-  pty.write(`${line}\r`);
+  child.write(`${line}\r`);
   await until(() => expected.test(screen));
 }
 
 test('a shell with job control, its own environment and no way to its first process', async () => {
-  start();
-  await until(() => screen.includes('ready> '));
+  await startShell();
   await type('echo "[$PWD $ADDED $TERM $(ls /proc/self/fd | wc -l)]"', /\[\/workspace x xterm-256color 4\]/);
   await type('sleep 100', /sleep 100\r\n/);
-  pty.write('\x1a');
+  child.write('\x1a');
   await until(() => /Stopped +sleep 100/.test(screen));
   await type('kill %1; wait; : < /proc/1/environ', /environ: Permission denied/);
   await type('touch /run/slotcast/x', /Read-only file system/);
 });
 
-test('its first process is known, is the slot’s user and takes everything with it', async () => {
-  start();
-  await until(() => screen.includes('ready> '));
-  const { childPid } = command.status();
-  const status = readFileSync(`/proc/${childPid}/status`, 'utf8');
-  const uid = home.place.identity?.uid ?? process.getuid?.();
-  expect(status).toContain(`Uid:\t${uid}\t${uid}\t${uid}\t${uid}`);
-  expect(status).toMatch(/^Seccomp:\t2$/m);
-  process.kill(childPid ?? 0, 'SIGKILL');
-  await until(() => exitCode !== null);
-  expect(existsSync(`/proc/${childPid}`)).toBe(false);
+test('its first process is known, is the slot’s user without any privilege, and takes everything with it', async () => {
+  await startShell();
+  const { firstPid } = launch;
+  const { identity } = home.place;
+  const uid = identity?.uid ?? process.getuid?.();
+  // Around the sandbox an ordinary user keeps what could be got by a program with set-uid.
+  for (const pid of identity === null ? [firstPid] : [firstPid, child.pid]) {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    expect(status).toContain(`Uid:\t${uid}\t${uid}\t${uid}\t${uid}`);
+    expect(status).toMatch(/^NoNewPrivs:\t1$/m);
+    for (const set of ['Inh', 'Prm', 'Eff', 'Bnd', 'Amb']) expect(status).toContain(`Cap${set}:\t0000000000000000`);
+    if (identity !== null) expect(status).toMatch(/^Groups:\t *$/m);
+  }
+  expect(readFileSync(`/proc/${firstPid}/status`, 'utf8')).toMatch(/^Seccomp:\t2$/m);
+  process.kill(firstPid ?? 0, 'SIGKILL');
+  await child.exited;
+  expect(existsSync(`/proc/${firstPid}`)).toBe(false);
 });
 
-test('exit gives its code; the status tells that the shell ran', async () => {
-  start();
-  await until(() => screen.includes('ready> '));
-  pty.write('exit 7\r');
-  await until(() => exitCode !== null);
-  expect(exitCode).toBe(7);
-  expect(command.status().exitCode).toBe(7);
+test('it has its limits, around the sandbox and inside', async () => {
+  await startShell();
+  const { processes, slotProcesses, fileBytes, openFiles } = DEFAULT_POLICY.limits;
+  const limitsOf = (pid: number | null) => readFileSync(`/proc/${pid}/limits`, 'utf8').replace(/ +/g, ' ');
+  for (const pid of [child.pid, launch.firstPid]) {
+    expect(limitsOf(pid)).toContain(`Max file size ${fileBytes} ${fileBytes} bytes`);
+    expect(limitsOf(pid)).toContain(`Max open files ${openFiles} ${openFiles} files`);
+    expect(limitsOf(pid)).toContain('Max core file size 1 1 bytes');
+  }
+  if (home.place.identity !== null) {
+    expect(limitsOf(child.pid)).toContain(`Max processes ${slotProcesses} ${slotProcesses} processes`);
+  }
+  expect(limitsOf(launch.firstPid)).toContain(`Max processes ${processes} ${processes} processes`);
 });
 
-test('its files are the gateway’s alone and go with close', async () => {
-  start();
-  await until(() => screen.includes('ready> '));
-  const file = command.args.find((arg) => arg.endsWith('/args')) ?? '';
-  expect(statSync(file).mode & 0o777).toBe(0o600);
-  expect(statSync(dirname(file)).mode & 0o777).toBe(0o700);
-  command.close();
-  command.close();
-  expect(existsSync(dirname(file))).toBe(false);
-  expect(command.status().childPid).toBeGreaterThan(0);
+test('exit gives its code', async () => {
+  await startShell();
+  child.write('exit 7\r');
+  expect(await child.exited).toEqual({ exitCode: 7, signal: 0 });
 });
 
-test('a sandbox that does not start leaves no exit code, and its reason no host path', async () => {
+test('a sandbox that does not start never ran, and its reason has no host path', async () => {
   start(DEFAULT_POLICY, join(home.dataDir, 'gone'));
-  await until(() => exitCode !== null);
-  expect(command.status().exitCode).toBeNull();
+  expect(await launch.ran).toBe(false);
+  await child.exited;
   const { reason } = command.explain(screen);
   expect(reason).toContain('bwrap');
   expect(reason).not.toContain(home.dataDir);
 });
 
 test('--sandbox none runs the same shell on host paths', async () => {
-  start({ ...DEFAULT_POLICY, sandbox: 'none' });
-  await until(() => screen.includes('ready> '));
+  await startShell({ ...DEFAULT_POLICY, sandbox: 'none' });
   await type(
     'echo "[$(pwd) $ADDED $(id -u)]"',
     new RegExp(`\\[${home.place.workspace} x ${home.place.identity?.uid ?? process.getuid?.()}\\]`),
