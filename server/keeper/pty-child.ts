@@ -222,7 +222,7 @@ const FIRST_PIPE = 3;
 
 /**
  * Becomes the command on the child's side of the terminal, with the modes that a login has. Perl does what Node can't, and is the first process of
- * a sandbox too. The command, which may end soon, waits until that side was opened. The numbers are those of x86_64 and aarch64.
+ * a sandbox too. From the moment in which that side can be opened it does not end, and nothing begins that may, before it was. The numbers are those of x86_64 and aarch64.
  */
 const becomeCommand = (entry: string): string => `
 my ($master_fd, $rows, $cols) = splice @ARGV, 0, 3;
@@ -230,7 +230,8 @@ open my $master, "+<&=", $master_fd; open my $link, "+<&=", $master_fd + 1;
 my ($off, $number) = (pack("i", 0), pack "i", 0);
 ioctl $master, 0x40045431, $off and ioctl $master, 0x80045430, $number or exit 125;
 $number = unpack "i", $number;
-syswrite $link, $number;
+my $told = syswrite $link, $number;
+END { sysread $link, my $go, 1 if $told }
 open my $tty, "+<", "/dev/pts/$number" or exit 125;
 ioctl $tty, 0x5414, my $size = pack "S4", $rows, $cols, 0, 0;
 ioctl $tty, 0x5401, my $modes = "\\0" x 64;

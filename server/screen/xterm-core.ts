@@ -3,7 +3,7 @@
 
 import type { IBuffer, IUnicodeVersionProvider, Terminal } from '@xterm/headless';
 import xterm from '@xterm/headless';
-
+import { boundCounts } from '../../protocol/sequence-count.ts';
 import { boundJoined, withEmoji } from './width.ts';
 
 /** Colours and flags of a cell or of the pen. */
@@ -76,7 +76,6 @@ interface Core {
     readonly _parser: {
       readonly currentState: number;
       readonly precedingJoinState: number;
-      registerCsiHandler(id: { final: string }, handler: (given: { readonly params: Int32Array }) => boolean): void;
     };
   };
 }
@@ -106,21 +105,6 @@ export function newTerminal({ cols, rows, scrollback }: TerminalSpec): Terminal 
   // A link costs memory for as long as its line lives, and no snapshot has it.
   terminal.parser.registerOscHandler(8, () => true);
   return terminal;
-}
-
-/** What counts lines, and what counts columns: repeated characters, tabs forwards and backwards. */
-const LINE_COUNTS = ['L', 'M', 'S', 'T'];
-const COLUMN_COUNTS = ['b', 'I', 'Z'];
-
-/** A sequence of ten characters may name two thousand million lines; xterm would go through them one by one. */
-function boundCounts(terminal: Terminal): void {
-  const bound = (final: string, most: () => number): void =>
-    coreOf(terminal)._inputHandler._parser.registerCsiHandler({ final }, ({ params }) => {
-      params[0] = Math.min(params[0] ?? 0, most());
-      return false;
-    });
-  for (const final of LINE_COUNTS) bound(final, () => terminal.rows);
-  for (const final of COLUMN_COUNTS) bound(final, () => terminal.cols);
 }
 
 const coreOf = (terminal: Terminal): Core => (terminal as unknown as { readonly _core: Core })._core;

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import xterm from '@xterm/headless';
 import fc from 'fast-check';
 import { beforeAll, expect, test } from 'vitest';
+import { boundCounts } from '../../protocol/sequence-count.ts';
 import { Emulator } from '../../server/screen/emulator.ts';
 import { OutputScan } from '../../server/screen/output-scan.ts';
 import { COLS, type Program, programs, ROWS, record } from '../unit/screen/recorded.ts';
@@ -135,6 +136,7 @@ test('any output is shown within bounds of time and size, and can be captured, d
 /** What stands on the screen, and what would come next: also by an emulator that is none of ours. */
 function plain(text: string): Promise<string> {
   const terminal = new xterm.Terminal({ ...SIZE, scrollback: 0, allowProposedApi: true, logLevel: 'off' });
+  boundCounts(terminal);
   return new Promise((resolve) => {
     terminal.write(text, () => {
       const { active } = terminal.buffer;

@@ -51,3 +51,15 @@ test('a page that is closed while it drives leaves the slot to its agent', async
   await page.close();
   expect((await slot.exec.run({ command: 'echo on', timeoutMs: 20_000 })).stdout).toBe('on\n');
 });
+
+test('output that names two thousand million lines does not freeze the page of who drives', async () => {
+  const agent = await gateway.client();
+  const slot = await agent.acquire();
+  await slot.terminal.start();
+  const page = await browser.open(`${gateway.url}/slot/${slot.name}#share=${gateway.token}`);
+  await page.getByRole('button', { name: 'Take over' }).click();
+  await page.getByText('You are driving').waitFor();
+  const counts = [...'LMSTbIZ'].map((final) => `x\\e[2147483647${final}`).join('');
+  await page.keyboard.type(`printf '${counts}'; clear; echo still"-"here\n`);
+  await page.locator('.xterm-rows', { hasText: 'still-here' }).waitFor();
+});

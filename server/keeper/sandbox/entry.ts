@@ -31,7 +31,8 @@ my ($prctl, $capset, $setgroups, $setresgid, $setresuid, $setrlimit) = $x86 ? (1
 sub must { my ($done, $what) = @_; return if $done; print STDERR "slotcast: $what: $!\n"; exit 125 }
 my ($uid, $gid) = splice @ARGV, 0, 2;
 for (splice @ARGV, 0, shift @ARGV) {
-  must(open(my $f, ">", $_) && defined(syswrite $f, "0"), "the limits of memory and processes could not be set");
+  my $f;
+  must(open($f, ">", $_) && defined(syswrite $f, "0"), "the limits of memory and processes could not be set");
 }
 if ($uid ne "same") {
   ($uid, $gid) = ($uid + 0, $gid + 0);

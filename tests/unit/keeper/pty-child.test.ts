@@ -190,3 +190,12 @@ test('no descriptor stays open after the end', async () => {
   for (let attempt = 0; attempt < 5; attempt++) await run('true').child.exited;
   await until(() => openTerminals() === before, 'descriptors closed');
 });
+
+test('an entry that fails at once is an end like any other, with what it said', async () => {
+  const entry = { program: 'print STDERR "no way: $ARGV[0]\\n"; exit 125;', args: ['in'] };
+  for (let attempt = 0; attempt < 10; attempt++) {
+    const { child, text } = run('echo never', { entry });
+    expect(await child.exited).toEqual({ exitCode: 125, signal: 0 });
+    expect(text()).toBe('no way: in\r\n');
+  }
+});

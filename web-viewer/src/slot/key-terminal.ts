@@ -1,5 +1,6 @@
 // The one file that knows xterm.js. It gives out what a person typed or pasted, and never what a terminal answers by itself: the gateway does that.
 import type { ITerminalOptions, Terminal } from '@xterm/xterm';
+import { boundCounts } from '../../../protocol/sequence-count.ts';
 import { holdStyles } from './terminal-style.ts';
 
 export interface KeyTerminal {
@@ -21,6 +22,7 @@ export async function openKeyTerminal(place: HTMLElement, typed: (text: string) 
   const [{ Terminal }] = await Promise.all([import('@xterm/xterm'), import('@xterm/xterm/css/xterm.css')]);
   const terminal = new Terminal(options());
   answerNothing(terminal);
+  boundCounts(terminal);
   terminal.onData((data) => {
     if (!isReport(data)) typed(data);
   });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../../../../server/keeper/clock.ts';
 import { PtyChild } from '../../../../server/keeper/pty-child.ts';
+import { Cgroup } from '../../../../server/keeper/sandbox/cgroup.ts';
 import { DEFAULT_POLICY, type Policy } from '../../../../server/keeper/sandbox/policy.ts';
 import {
   type TerminalCommand,
@@ -29,10 +30,10 @@ afterEach(async () => {
 });
 afterAll(() => home.remove());
 
-function start(policy: Policy = DEFAULT_POLICY, workspace = home.place.workspace): void {
+function start(policy: Policy = DEFAULT_POLICY, workspace = home.place.workspace, group?: Cgroup): void {
   const argv = ['/bin/bash', '--noprofile', '--rcfile', '/run/slotcast/rc', '-i'];
   const place = { ...home.place, workspace };
-  command = terminalCommand({ policy, place, network: 'none', argv, env: { ADDED: 'x' } });
+  command = terminalCommand({ policy, place, network: 'none', argv, env: { ADDED: 'x' }, group });
   screen = '';
   const output = (bytes: Buffer) => {
     screen += bytes.toString();
@@ -117,4 +118,12 @@ test('--sandbox none runs the same shell on host paths', async () => {
     'echo "[$(pwd) $ADDED $(id -u)]"',
     new RegExp(`\\[${home.place.workspace} x ${home.place.identity?.uid ?? process.getuid?.()}\\]`),
   );
+});
+
+test('a terminal that can’t go into its group never runs, and says so', async () => {
+  const group = new Cgroup([{ dir: join(home.dataDir, 'gone'), version: 1, controllers: ['pids'] }]);
+  start(DEFAULT_POLICY, home.place.workspace, group);
+  expect(await launch.ran).toBe(false);
+  expect(await child.exited).toMatchObject({ exitCode: 125 });
+  expect(command.explain(screen).reason).toContain('the limits of memory and processes could not be set');
 });
