@@ -227,13 +227,15 @@ async function started(start: Start): Promise<{ child: ChildProcess; url: string
         [];
       if (found !== undefined) resolve(found);
     });
+    child.once('error', reject);
     child.once('close', () => reject(new Error(`the gateway ended: ${printed.stderr}`)));
   });
   return { child, url };
 }
 
 function dropTo(user: number): string[] {
-  return ['setpriv', `--reuid=${user}`, `--regid=${user}`, '--clear-groups', '--'];
+  // By its path: the gateway's PATH may be one of a test, with what the gateway needs and nothing else.
+  return ['/usr/bin/setpriv', `--reuid=${user}`, `--regid=${user}`, '--clear-groups', '--'];
 }
 
 /** The program where that user can read it: here, or as a copy when the clone is in a private directory. */
