@@ -140,10 +140,10 @@ export class PtyChild {
     if (!this.#gone) this.#stream.resume();
   }
 
-  /** Nothing happens when it has ended. */
+  /** With its process group, where the first process of a bwrap is as long as bwrap has not told of it. Nothing happens when it has ended. */
   kill(): void {
     // It may have ended without our having been told yet.
-    if (!this.#gone) tryKill(this.pid, 'SIGKILL');
+    if (!this.#gone) tryKill(-this.pid, 'SIGKILL');
   }
 
   #read(length: number, buffer: Uint8Array): boolean {

@@ -71,7 +71,7 @@ export function spawnBwrap(spec: SandboxSpec, { inside, boot, stdio }: BwrapOpti
     ...['bwrap', '--args', String(FDS.args), '--', ...boot],
   ];
   const data = sandboxData({ ...spec, inside, env: RUNNER_ENV });
-  const child = spawn(file, args, { env: launchEnv(launchPath()), cwd: '/', stdio, ...place.identity });
+  const child = spawn(file, args, { env: launchEnv(launchPath()), cwd: '/', stdio, detached: true, ...place.identity });
   if (child.stdio === undefined) return child;
   for (const [name, bytes] of Object.entries(data)) pipeAt(child, FDS[name as keyof typeof data]).end(bytes);
   return child;

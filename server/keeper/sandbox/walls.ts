@@ -36,7 +36,18 @@ export function pipeAt(child: ChildProcess, fd: number): Duplex {
   return (child.stdio as readonly unknown[])[fd] as Duplex;
 }
 
-/** Of a process of our own: bwrap, or under --sandbox none the runner itself. */
+/**
+ * SIGKILL to the first process: the kernel takes all others with it before bwrap ends. As long as bwrap has not told which it is, to bwrap's process group,
+ * where it is too: it waits for a word of bwrap then, and for ever when that dies alone.
+ */
+export function destroyWalls(child: ChildProcess, first: number | null): void {
+  if (child.pid === undefined) return;
+  if (first === null || !tryKill(first, 'SIGKILL')) tryKill(-child.pid, 'SIGKILL');
+  // Somebody on the host may have stopped bwrap, which is to tell of the end.
+  else child.kill('SIGCONT');
+}
+
+/** Of a process of our own, the leader of its process group: bwrap, or under --sandbox none the runner itself. */
 export class ProcessWalls implements Walls {
   readonly stdin: Writable;
   readonly stdout: Readable;
@@ -83,13 +94,8 @@ export class ProcessWalls implements Walls {
     if (pid !== null) await group.add(pid);
   };
 
-  /** SIGKILL to the first process: the kernel takes all others with it before bwrap ends. */
   destroy(): void {
-    if (this.ended) return;
-    const { childPid } = parseStatus(this.#statusText);
-    if (childPid === null || !tryKill(childPid, 'SIGKILL')) this.#child.kill('SIGKILL');
-    // Somebody on the host may have stopped bwrap, which is to tell of the end.
-    else this.#child.kill('SIGCONT');
+    if (!this.ended) destroyWalls(this.#child, parseStatus(this.#statusText).childPid);
   }
 
   #readStatus(): Promise<void> {

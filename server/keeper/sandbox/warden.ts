@@ -13,7 +13,7 @@ import { BOOT, runnerFrame } from './runner.ts';
 import { Sandbox, type SandboxSpec } from './sandbox.ts';
 import { seccompFilter } from './seccomp.ts';
 import { parseStatus, type SandboxStatus } from './status.ts';
-import { pipeAt, type Walls, type WallsEnd } from './walls.ts';
+import { destroyWalls, pipeAt, type Walls, type WallsEnd } from './walls.ts';
 import { CELL_PIPES, cellEndOf, wardenBegin, wardenKill, wardenProgram } from './warden-program.ts';
 
 /** Descriptors from here on are of groups and cells. */
@@ -157,12 +157,9 @@ export class Warden {
     this.#child.kill('SIGCONT');
   }
 
-  /** SIGKILL to its first process: the kernel takes all cells with it before bwrap ends. */
+  /** The kernel takes all cells with it. */
   #destroy(): void {
-    if (this.#ended) return;
-    const { childPid } = this.#status;
-    if (childPid === null || !tryKill(childPid, 'SIGKILL')) this.#child.kill('SIGKILL');
-    this.#wake();
+    if (!this.#ended) destroyWalls(this.#child, this.#status.childPid);
   }
 
   #take(text: string): void {

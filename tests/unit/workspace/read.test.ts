@@ -158,10 +158,9 @@ sys.stdin.read()`;
   const holder = spawn('python3', ['-c', hold, at('leased')], { stdio: ['pipe', 'pipe', 'inherit'] });
   try {
     await once(holder.stdout, 'data');
-    const started = performance.now();
+    // A wait for the holder would end with the lease, which the kernel lets it keep for longer than a test may take.
     expect(await nameOf(workspace.read({ path: 'leased' }))).toBe('WRONG_FILE_KIND');
     expect((await workspace.archive()).skipped).toBe(1);
-    expect(performance.now() - started).toBeLessThan(1000);
   } finally {
     holder.stdin.end();
     await once(holder, 'close');

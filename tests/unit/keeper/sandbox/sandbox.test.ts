@@ -2,9 +2,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { statOf } from '../../../../server/keeper/foreground.ts';
 import { startSandbox } from '../../../../server/keeper/sandbox/launch.ts';
 import { DEFAULT_POLICY } from '../../../../server/keeper/sandbox/policy.ts';
 import { type Home, makeHome, order, run } from '../place-fixture.ts';
+import { until } from '../until.ts';
 
 let home: Home;
 beforeAll(async () => {
@@ -110,6 +112,27 @@ test('a sandbox that waits takes its order later, and is gone when destroyed', a
   const owner = home.place.identity?.uid;
   if (owner !== undefined) expect(usersOfProcesses()).not.toContain(owner);
 });
+
+test('a sandbox that is destroyed while bwrap starts it leaves no first process that waits for ever', async () => {
+  const spec = { policy: DEFAULT_POLICY, place: home.place, network: 'none' } as const;
+  for (let time = 0; time < 20; time++) {
+    const others = new Set(childrenOf(process.pid));
+    const sandbox = startSandbox(spec);
+    const bwrap = childrenOf(process.pid).find((pid) => !others.has(pid)) ?? 0;
+    // It gets its arguments; then in one turn, so that what it tells of its child is not read.
+    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+    const endMs = performance.now() + 5000;
+    while (childrenOf(bwrap).length === 0 && performance.now() < endMs);
+    const [first = 0] = childrenOf(bwrap);
+    expect(first).toBeGreaterThan(0);
+    sandbox.destroy();
+    expect(await sandbox.closed).toMatchObject({ waitStatus: null });
+    await until(() => statOf(first)?.alive !== true, 'its first process is dead');
+  }
+});
+
+const childrenOf = (pid: number): number[] =>
+  readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
 
 function usersOfProcesses(): number[] {
   return readdirSync('/proc')
