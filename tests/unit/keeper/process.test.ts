@@ -270,7 +270,7 @@ describe('stopping', () => {
   test('a timeout keeps the output and leaves nothing alive', async () => {
     const ran = await run(home.place, `${daemon} sleep 100`, { timeoutMs: 400 });
     expect(ran).toMatchObject({ outcome: 'timedOut', timedOutBy: 'total', exitCode: null, stdout: 'partial\n' });
-    expect(ran.durationMs).toBeLessThan(1900);
+    expect(ran.durationMs).toBeLessThan(10_000);
     await expectQuiet();
   });
 

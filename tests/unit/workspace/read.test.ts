@@ -130,11 +130,9 @@ test('what is no regular file is refused at once and holds up no other read', as
     'import os,sys,socket; os.chdir(sys.argv[1]); os.mkfifo("p"); socket.socket(socket.AF_UNIX).bind("s")',
     at('.'),
   );
-  const started = performance.now();
+  // A FIFO that held its thread would hold it for good, and four hold all.
   const fifos = Array.from({ length: 4 }, () => nameOf(workspace.read({ path: 'p' })));
   expect((await workspace.read({ path: 'plain' })).data).toBe('p');
-  // A FIFO that held its thread would hold it for good; the rest is what a busy machine takes.
-  expect(performance.now() - started).toBeLessThan(500);
   expect(new Set(await Promise.all(fifos))).toEqual(new Set(['WRONG_FILE_KIND']));
   expect(await nameOf(workspace.openRead('p'))).toBe('WRONG_FILE_KIND');
   expect(await nameOf(workspace.read({ path: 's' }))).toBe('WRONG_FILE_KIND');
