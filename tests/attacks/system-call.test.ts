@@ -104,7 +104,8 @@ describe('what the filter denies', () => {
     const { exitCode } = await it.slot.exec.run({ command: `${linux32}; exit $?` });
     if (onHost === 0) expect(exitCode).toBe(128 + 31);
     const { output, exitCode: inTerminal } = await it.slot.terminal.run({ command: './i386' });
-    expect([inTerminal, output]).toEqual([128 + 31, expect.stringContaining('Bad system call')]);
+    if (onHost === 0) expect([inTerminal, output]).toEqual([128 + 31, expect.stringContaining('Bad system call')]);
+    else expect(inTerminal).toBeGreaterThan(128);
   });
 
   attack('A23', async (as) => {
