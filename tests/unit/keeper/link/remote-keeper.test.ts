@@ -96,9 +96,10 @@ test('frames that fell out of the keeper while no gateway took them are read fro
   if (kept === null) throw new Error('nothing was kept');
   await kept.replay(async () => {});
   void terminal;
+  // Twice what the keeper has in memory of one log.
   await second.startTerminal({
     ...{ place: kept.place, network: 'none', cast: 'cast_one', cols: 80, rows: 24, env: {} },
-    argv: ['bash', '-c', 'seq 1 1500000; read'],
+    argv: ['bash', '-c', 'seq 1 300000; read'],
   });
   second.leave();
   const third = await reach();
@@ -109,9 +110,9 @@ test('frames that fell out of the keeper while no gateway took them are read fro
     if (frame?.code === 'o') text += frame.data;
   });
   await again.replay(async () => {});
-  await until('the last number', () => text.endsWith('1500000\r\n'), 30_000);
+  await until('the last number', () => text.endsWith('300000\r\n'), 30_000);
   const numbers = text.split('\r\n').slice(0, -1);
-  expect(numbers.length).toBe(1_500_000);
+  expect(numbers.length).toBe(300_000);
   expect(numbers.every((number, index) => number === String(index + 1))).toBe(true);
   await again.terminal?.kill();
 }, 60_000);
