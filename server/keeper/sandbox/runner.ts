@@ -103,8 +103,8 @@ if ($rules >= 0) { syscall 446, $rules, 0; open my $f, "<&=", $rules; close $f }
 
 /**
  * A host out of memory ends what is in a sandbox before its gateway. Says `ready`, then `pid N`, then `end WAITSTATUS` on descriptor 3. Once it may, it forks
- * what becomes the payload, which waits for the order too: to fork takes as long as a small command. Its stdin, stdout and stderr are sockets of the gateway,
- * which it joins to real pipes. A syscall's numbers are those of x86_64 and aarch64.
+ * what becomes the payload and reads the order itself, since to fork, or to hand something on, takes as long as a part of a small command. Its stdin, stdout and
+ * stderr are sockets of the gateway, which it joins to real pipes. A syscall's numbers are those of x86_64 and aarch64.
  */
 export const RUNNER = String.raw`
 use strict;
@@ -125,21 +125,19 @@ syswrite C, "ready\n";
 get unpack "N", get 4 unless $main::may_fork;
 sub unblock { my $f = shift; fcntl $f, 4, fcntl($f, 3, 0) | 2048 }
 
-my ($in_r, $in_w, $out_r, $out_w, $err_r, $err_w, $order_r, $order_w);
-pipe $in_r, $in_w; pipe $out_r, $out_w; pipe $err_r, $err_w; pipe $order_r, $order_w;
+my ($in_r, $in_w, $out_r, $out_w, $err_r, $err_w, $how_r, $how_w);
+pipe $in_r, $in_w; pipe $out_r, $out_w; pipe $err_r, $err_w; pipe $how_r, $how_w;
 $SIG{PIPE} = "IGNORE";
 $SIG{CHLD} = sub {};
 my $pid = fork;
 if (!defined $pid) { syswrite STDERR, "slotcast: fork: $!\n"; exit 126 }
 if (!$pid) {
   setpgrp 0, 0;
-  close $_ for *C, $order_w;
-  my $whole = "";
-  1 while sysread $order_r, $whole, 65536, length $whole;
-  my ($length, $order) = unpack "N a*", $whole;
-  exit 125 unless length $whole && $length == length $order;
-  $whole = "";
-  my ($kill, $stdin, $cwd, $script, $file, $count, @rest) = split /\0/, $order, -1;
+  close $how_r;
+  my ($kill, $stdin, $cwd, $script, $file, $count, @rest) = split /\0/, get(unpack "N", get 4), -1;
+  close C;
+  syswrite $how_w, "$kill $stdin";
+  close $how_w;
   my %env = splice @rest, 0, 2 * $count;
   if ($kill eq "own") {${SCOPE}}
   if (length $script) {
@@ -163,19 +161,11 @@ if (!$pid) {
   exit($code == 2 ? 127 : 126);
 }
 setpgrp $pid, $pid;
-close $_ for $in_r, $out_w, $err_w, $order_r;
-my $length = get(4);
-my $order = $length . get(unpack "N", $length);
-my ($kill, $stdin) = split /\0/, substr($order, 4), 3;
-if ($stdin ne "pipe") { undef $in_w }
-my $at = 0;
-while ($at < length $order) {
-  my $n = syswrite $order_w, $order, length($order) - $at, $at;
-  last if !defined $n && $! != 4;
-  $at += $n || 0;
-}
-close $order_w;
-$order = "";
+close $_ for $in_r, $out_w, $err_w, $how_w;
+my $how = "";
+until (length $how) { my $n = sysread $how_r, $how, 64; exit 125 if defined $n ? !$n : $! != 4 }
+my ($kill, $stdin) = split / /, $how;
+undef $in_w if $stdin ne "pipe";
 syswrite C, "pid $pid\n";
 my $watch_fd = syscall(434, $pid, 0);
 unblock($_) for grep { defined } \*C, \*STDIN, \*STDOUT, \*STDERR, $in_w, $out_r, $err_r;

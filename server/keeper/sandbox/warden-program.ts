@@ -67,22 +67,23 @@ syscall $prctl, 4, 0, 0, 0, 0;
 syscall $prctl, 38, 1, 0, 0, 0;
 $0 = "slotcast warden";
 syswrite C, "ready\n";
-my ($cell, $line, %cell, %watch) = (undef, "");
+my ($cell, $line, %cell, %watch, %mounts) = (undef, "");
 WARDEN: while (1) {
   my $r = "";
   vec($r, $_, 1) = 1 for 3, grep { $_ >= 0 } values %watch;
   my $n = select $r, undef, undef, (grep { $_ < 0 } values %watch) ? 0.05 : undef;
   while ((my $pid = waitpid -1, 1) > 0) {
     my $status = $?;
-    my $fd = delete $watch{$pid};
-    syscall $close, $fd if $fd >= 0;
     syswrite C, "end " . delete($cell{$pid}) . " $status\n";
+    syscall $close, $_ for grep { $_ >= 0 } delete $watch{$pid}, delete $mounts{$pid};
   }
   next if $n <= 0 || !vec($r, 3, 1);
   sysread C, $line, 4096, length $line or exit 0;
   while ($line =~ s/^(\w) (\d+)\n//) {
     my ($what, $which) = ($1, $2);
     if ($what eq "k") { kill 9, grep { $cell{$_} == $which } keys %cell; next }
+    # A cell may be looked at from its first moment; nobody else of that user can see this process.
+    syscall $prctl, 4, 1, 0, 0, 0;
     my $pid = syscall $x86 ? 56 : 220, $new, 0, 0, 0, 0;
     if ($pid == 0) { $cell = $which; last WARDEN }
     my $at = $from + $joins + $which * (4 + $joins);
@@ -91,7 +92,13 @@ WARDEN: while (1) {
       syswrite $f, "slotcast: a sandbox for the command: clone: $!\n";
       syswrite C, "end $which 32000\n";
     }
-    else { $cell{$pid} = $which; $watch{$pid} = syscall 434, $pid, 0 }
+    else {
+      $cell{$pid} = $which;
+      $watch{$pid} = syscall 434, $pid, 0;
+      # PIDFD_GET_MNT_NAMESPACE, from kernel 6.11 on: its mounts are taken down here, after its end was told, and not while the end is waited for.
+      $mounts{$pid} = syscall $x86 ? 16 : 29, $watch{$pid}, 0xff03, 0;
+    }
+    syscall $prctl, 4, 0, 0, 0, 0;
     syscall $close, $_ for $at .. $at + 3 + $joins;
   }
 }
@@ -103,7 +110,6 @@ WARDEN: while (1) {
  * capability over what it has made, and over nothing else.
  */
 const CELL = String.raw`
-syscall $prctl, 4, 1, 0, 0, 0;
 syscall $x86 ? 112 : 157;
 my $at = $from + $joins + $cell * (4 + $joins);
 syscall $dup3, $at + $_, $_, 0 for 0 .. 3;
