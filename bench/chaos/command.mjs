@@ -1,6 +1,6 @@
 // The exec part of an agent in a chaos run: commands of every kind whose ends and output are known beforehand.
 import { sleep } from './program.mjs';
-import { lines, printer, sha256 } from './text.mjs';
+import { isCut, lines, printer, sha256 } from './text.mjs';
 
 /** What a line has at least: for sizes in bytes. */
 const LINE_BYTES = 32;
@@ -174,6 +174,11 @@ async function told(work, order, call) {
     work.note(order.id, 'unsure');
     return result;
   }
+  if (outcome === 'timedOut' && result.outcome === outcome && isCut(textOf(result, order, 'stdout'), stdout)) {
+    ledger.add('too slow for their time');
+    work.note(order.id, 'unsure');
+    return result;
+  }
   work.note(order.id, 'ran');
   if (result.outcome !== outcome || result.exitCode !== exitCode || result.signal !== signal) {
     work.wrong('wrong', 'a command ended otherwise', order, {
@@ -187,9 +192,12 @@ async function told(work, order, call) {
   return result;
 }
 
+const bytesOf = (result, order, name) => Buffer.from(result[name], order.encoding === 'base64' ? 'base64' : 'utf8');
+const textOf = (result, order, name) => bytesOf(result, order, name).toString();
+
 function checkOutput({ work, order, result, name, expected }) {
   const { ledger } = work;
-  const bytes = Buffer.from(result[name], order.encoding === 'base64' ? 'base64' : 'utf8');
+  const bytes = bytesOf(result, order, name);
   const printed = result[`${name}Bytes`];
   const wanted = Buffer.byteLength(expected);
   if (printed !== wanted)

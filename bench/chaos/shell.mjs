@@ -1,6 +1,6 @@
 // The terminal part of an agent in a chaos run: a shell whose directory and variables have to persist, and printers whose every line is recorded.
 import { sleep } from './program.mjs';
-import { lines, printer } from './text.mjs';
+import { isCut, lines, printer } from './text.mjs';
 
 /** How long a printer may be silent when nothing hurts it. */
 const PATIENCE_MS = 90_000;
@@ -159,6 +159,11 @@ export class Shell {
     if (result.outcome === 'lost') {
       work.note(order.id, 'unsure');
       work.wrong('lost', 'a terminal.run is told as lost though its keeper lived', order, { got: result });
+      return false;
+    }
+    if (expected.outcome === 'timedOut' && isCut(result.output?.replace(/\^C\s*$/, '') ?? '', expected.output)) {
+      ledger.add('too slow for their time');
+      work.note(order.id, 'unsure');
       return false;
     }
     const fits =

@@ -69,3 +69,6 @@ export function flawOf(numbers, { count, isWhole }) {
   if (isWhole && last < count && !isExcused) return `lines ${last + 1} to ${count} are missing at the end`;
   return null;
 }
+
+/** The beginning of what is expected, and not all of it: a busy host may not get further in the time that a command has. */
+export const isCut = (got, expected) => got.length < expected.length && expected.startsWith(got);
