@@ -12,6 +12,8 @@ const STEP_BYTES = 64 * 1024 ** 2;
 const STEP_FILES = 10_000;
 /** While something runs it is measured so often in any case: what one slot adds, another one may be freeing. */
 const STALE_MS = 30_000;
+/** Between two walks for that alone: each is a process, and hundreds of slots that do nothing must not slow those that do something. */
+const STALE_STEP_MS = 1_000;
 /** While too little is free: between two measurements of all, and what counts as growth between them. */
 const URGENT_MS = 1_000;
 const URGENT_BYTES = 16 * 1024 ** 2;
@@ -76,6 +78,7 @@ export class DiskWatch {
   #looking = false;
   #lookedMs = 0;
   #urgentMs = 0;
+  #staleMs = 0;
   /** Free space at the look or relief before. */
   #freeBefore: Used | null = null;
   #walks = 0;
@@ -182,23 +185,36 @@ export class DiskWatch {
       if (this.#scarce(free)) return await this.#relieve(free);
       this.#freeBefore = free;
       // Not waited for: what makes one walk long would leave all others unseen meanwhile.
-      for (const account of this.#watched()) void this.#check(account, free);
+      const stalest = this.#stalest();
+      for (const account of this.#watched()) void this.#check(account, free, account === stalest);
     } finally {
       this.#looking = false;
     }
   }
 
+  /** Whose measurement is the oldest, if it is too old and one like it was not just renewed. */
+  #stalest(): Account | null {
+    const nowMs = performance.now();
+    if (nowMs - this.#staleMs < STALE_STEP_MS) return null;
+    const [first, ...others] = this.#watched().filter(({ measuring }) => measuring === null);
+    if (first === undefined) return null;
+    const oldest = others.reduce((found, account) => (account.measuredMs < found.measuredMs ? account : found), first);
+    if (nowMs - oldest.measuredMs < STALE_MS) return null;
+    this.#staleMs = nowMs;
+    return oldest;
+  }
+
   /** Measures one when the file system has grown since, and stops it when it holds too much. */
-  async #check(account: Account, free: Used): Promise<void> {
+  async #check(account: Account, free: Used, isStale: boolean): Promise<void> {
     const then = account.freeThen;
     if (then === null) {
       account.freeThen = free;
       return;
     }
     const bytes = then.bytes - free.bytes;
-    const stale = performance.now() - account.measuredMs > STALE_MS;
     // Of several that may have grown, none may surpass its limit by more than a step.
-    if (bytes < STEP_BYTES && then.files - free.files < STEP_FILES && !stale) return;
+    const isGrown = bytes >= STEP_BYTES || then.files - free.files >= STEP_FILES;
+    if (!isGrown && !isStale && account.measuredMs > 0) return;
     if (account.measuring !== null) return;
     await this.#measure(account);
     const excess = this.#excess(account);

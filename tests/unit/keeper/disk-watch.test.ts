@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { measureDisk } from '../../../server/keeper/disk-measure.ts';
 import { type DiskLimits, DiskWatch } from '../../../server/keeper/disk-watch.ts';
 import type { SlotPlace } from '../../../server/keeper/keeper.ts';
@@ -164,4 +164,33 @@ test('what is written before the first look is not overlooked', async () => {
   for (let part = 0; part < 8; part++) await fill(place.workspace, `f${part}`, 20 * MIB);
   const why = new Promise<string>((resolve) => watch.watch(place, null, resolve));
   expect(await why).toContain('may hold 100 MiB');
+});
+
+test('hundreds of slots in which something waits are measured in turn, one a second', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
+  try {
+    const walked: string[] = [];
+    const watch = opened({ diskBytes: MIB }, async ({ slot }) => {
+      walked.push(slot);
+      return { bytes: 0, files: 0 };
+    });
+    const slots = Array.from({ length: 300 }, (_, index) => ({ ...place, slot: `slot_${index}` }));
+    for (const slot of slots) watch.watch(slot, null, () => undefined);
+    const pass = async (ms: number): Promise<void> => {
+      for (const end = performance.now() + ms; performance.now() < end; ) {
+        await vi.advanceTimersByTimeAsync(250);
+        await statfs(dataDir);
+        await new Promise<void>((resolve) => setImmediate(resolve));
+      }
+    };
+    while (new Set(walked).size < slots.length) await pass(250);
+    await pass(31_000);
+    walked.length = 0;
+    await pass(60_000);
+    expect(walked.length).toBeGreaterThan(30);
+    expect(walked.length).toBeLessThanOrEqual(61);
+    expect(new Set(walked).size).toBe(walked.length);
+  } finally {
+    vi.useRealTimers();
+  }
 });
