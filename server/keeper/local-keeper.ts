@@ -6,6 +6,7 @@ import type { Capability } from '../../protocol/server.ts';
 import { asNoSpace, castDirectory, castPath, headerOf } from './cast-place.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { DEFAULT_DISK_LIMITS, type DiskLimits, DiskWatch } from './disk-watch.ts';
+import { Floods } from './flood.ts';
 import { FrameLog } from './frame-log.ts';
 import type {
   Keeper,
@@ -71,6 +72,7 @@ export class LocalKeeper implements Keeper {
   readonly #logs = new Map<string, OpenLog>();
   readonly #children = new Set<Killable>();
   readonly #budgets = new OutputBudgets();
+  readonly #floods: Floods;
   readonly #rings: RingBudget | null;
   readonly #starting = new Set<Promise<unknown>>();
   readonly #disk: DiskWatch;
@@ -84,6 +86,7 @@ export class LocalKeeper implements Keeper {
   constructor(options: LocalKeeperOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#floods = new Floods(this.#clock);
     this.#rings = options.smallRings ? new RingBudget() : null;
     this.#housing = new Housing({
       dataDir: options.dataDir,
@@ -227,12 +230,17 @@ export class LocalKeeper implements Keeper {
 
   async startProcess({ marker, ...spec }: ProcessSpec): Promise<KeptProcess> {
     this.#mark(marker, (process, command) => startLabel(process, command));
+    const asked = this.#floods.asked(spec.place.slot);
     const starting = this.#start(() => this.#startProcess(spec));
     const process = await starting.catch((error: unknown) => {
+      asked.end();
       this.#mark(marker, (name) => endLabel(name, NEVER_BEGUN));
       throw error;
     });
-    void process.ended.then((end) => this.#mark(marker, (name) => endLabel(name, end)));
+    void process.ended.then((end) => {
+      this.#mark(marker, (name) => endLabel(name, end));
+      asked.end();
+    });
     return process;
   }
 
@@ -265,7 +273,9 @@ export class LocalKeeper implements Keeper {
     await this.#admit(place);
     const budget = this.#budgets.of(place.slot);
     const { sandbox, group } = await this.#housing.sandbox(place, network);
-    return await this.#housed(place, group, () => startProcess({ sandbox, order, budget }));
+    return await this.#housed(place, group, () =>
+      startProcess({ sandbox, order, budget, flow: this.#floods.flow(place.slot) }),
+    );
   }
 
   /** Throws NO_SPACE when nothing may be started in the slot. */
@@ -331,7 +341,8 @@ export class LocalKeeper implements Keeper {
     const open = this.#logs.get(cast);
     if (open === undefined) throw new Error(`there is no open log ${cast}`);
     const command = terminalCommand({ policy, place, network, argv, env, group });
-    const shared = { log: open.log, clock: this.#clock, cols, rows, command, recordInput, group };
+    const flow = this.#floods.flow(place.slot);
+    const shared = { log: open.log, clock: this.#clock, cols, rows, command, recordInput, group, flow };
     const terminal = await startTerminal({ ...shared, sandboxed: this.sandboxed });
     const pacing = open.recorder.pace(terminal);
     void terminal.ended.then(() => pacing.close());

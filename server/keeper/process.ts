@@ -2,6 +2,7 @@
 import { performance } from 'node:perf_hooks';
 import { Fault } from '../../protocol/fault.ts';
 import { type Limit, type SignalName, signalNames } from '../../protocol/vocabulary.ts';
+import type { Flow } from './flood.ts';
 import { Follower } from './follower.ts';
 import type {
   KeptOutput,
@@ -32,6 +33,9 @@ export function refuseUnread(bytes: number): void {
   );
 }
 
+/** A read that gave so much found more than Node takes at once. */
+const TURN_BYTES = 64 * 1024;
+
 /** A cold start takes some 10 ms; on a host so loaded that it takes this long the command wouldn't get anywhere. */
 const START_MS = 20_000;
 
@@ -41,11 +45,14 @@ interface ProcessParts {
   readonly order: ProcessOrder;
   /** For the output that the slot's running commands keep. */
   readonly budget?: OutputBudget;
+  /** Without one it is read whatever else there is to do. */
+  readonly flow?: Flow;
 }
 
 /** Starts a command in its own sandbox. Rejects with SANDBOX_UNAVAILABLE when it could not be started; then nothing ran. */
-export async function startProcess({ sandbox, order, budget }: ProcessParts): Promise<KeptProcess> {
-  const process = new SandboxedProcess(sandbox, order, budget);
+export async function startProcess(parts: ProcessParts): Promise<KeptProcess> {
+  const { sandbox } = parts;
+  const process = new SandboxedProcess(parts);
   const tooLong = setTimeout(() => sandbox.destroy(), START_MS);
   try {
     await sandbox.running;
@@ -63,6 +70,7 @@ class SandboxedProcess implements KeptProcess {
   readonly ended: Promise<ProcessEnd>;
   end: ProcessEnd | null = null;
   readonly #sandbox: Sandbox;
+  readonly #flow: Flow | null;
   readonly #timeouts: Pick<ProcessOrder, 'timeoutMs' | 'idleTimeoutMs'>;
   /** When it was ordered: when it began is told by others, and late on a busy host, and it is not to have taken less time than it did. */
   readonly #startMs = performance.now();
@@ -75,10 +83,14 @@ class SandboxedProcess implements KeptProcess {
   #stoppedBy: StoppedBy | null = null;
   #limit: Limit | undefined;
   #dead = false;
+  /** Has given so much in this turn of the event loop that others come first. */
+  readonly #paused: Record<StreamName, boolean> = { stdout: false, stderr: false };
   #inputOpen: boolean;
 
-  constructor(sandbox: Sandbox, order: ProcessOrder, budget?: OutputBudget) {
+  constructor({ sandbox, order, budget, flow }: ProcessParts) {
     this.#sandbox = sandbox;
+    this.#flow = flow ?? null;
+    if (flow !== undefined) flow.changed = () => this.#balance();
     // Not the whole order: its input may be large, and an ended command is remembered for long.
     this.#timeouts = { timeoutMs: order.timeoutMs, idleTimeoutMs: order.idleTimeoutMs };
     const kept = () => new OutputKeeper(order.maxOutputBytes, budget);
@@ -176,14 +188,25 @@ class SandboxedProcess implements KeptProcess {
     const offset = this.#kept[stream].total;
     this.#kept[stream].append(data);
     for (const follower of this.#followers) follower.push(stream, data, offset);
+    this.#flow?.printed(data.length);
+    if (data.length >= TURN_BYTES) this.#pauseFor(stream);
     this.#balance();
   }
 
-  /** A stream rests while one of its followers is busy; what is left of a dead process is little and read at once. */
+  /** There is more to be read, and the kernel would go on giving it for a megabyte or two: everybody else has his turn in between. */
+  #pauseFor(stream: StreamName): void {
+    this.#paused[stream] = true;
+    setImmediate(() => {
+      this.#paused[stream] = false;
+      this.#balance();
+    });
+  }
+
+  /** A stream rests while one of its followers is busy or others come first; what is left of a dead process is little and read at once. */
   #balance(): void {
     for (const name of ['stdout', 'stderr'] as const) {
       const stream = this.#sandbox.stream(name);
-      const rest = !this.#dead && this.#resting(name);
+      const rest = !this.#dead && (this.#resting(name) || this.#flow?.resting === true || this.#paused[name]);
       if (rest && !stream.isPaused()) stream.pause();
       else if (!rest && stream.isPaused()) stream.resume();
     }
@@ -230,6 +253,7 @@ class SandboxedProcess implements KeptProcess {
     this.end = { ...ending(sandboxEnd, this.#stoppedBy), durationMs, ...this.#struck(sandboxEnd) };
     for (const follower of this.#followers) follower.flush();
     this.#followers.clear();
+    this.#flow?.close();
     this.#kept.stdout.end();
     this.#kept.stderr.end();
     return this.end;

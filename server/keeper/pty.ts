@@ -4,6 +4,7 @@ import { Fault } from '../../protocol/fault.ts';
 import type { FrameCode } from '../../protocol/frame.ts';
 import type { Clock, Timer } from './clock.ts';
 import { Coalescer } from './coalesce.ts';
+import type { Flow } from './flood.ts';
 import { Foreground, hasGroup, killSession, tryKill } from './foreground.ts';
 import type { FrameLog } from './frame-log.ts';
 import type { KeptTerminal, TerminalEnd, TerminalPids } from './keeper.ts';
@@ -26,9 +27,14 @@ export interface TerminalOptions {
   readonly command: TerminalCommand;
   readonly sandboxed: boolean;
   readonly group?: Cgroup | undefined;
+  /** Without one it is read whatever else there is to do. */
+  readonly flow?: Flow;
   /** Adds what is typed to the log. */
   readonly recordInput: boolean;
 }
+
+/** Its recording is behind · others come first. */
+type PauseReason = 'recording' | 'others';
 
 /** Resolves when the payload runs, or has run. Rejects with SANDBOX_UNAVAILABLE when the sandbox did not stand, and then nothing ran. */
 export async function startTerminal(options: TerminalOptions): Promise<PtyTerminal> {
@@ -46,7 +52,7 @@ export class PtyTerminal implements KeptTerminal, Pausable {
   /** Output from before the sandbox stands; null from then on. */
   #held: Buffer[] | null = [];
   #heldBytes = 0;
-  #paused = false;
+  readonly #pauses = new Set<PauseReason>();
   #exit: PtyExit | null = null;
   #foreground: Foreground | null = null;
   /** As told by struck(), and as it was at the end. */
@@ -57,10 +63,11 @@ export class PtyTerminal implements KeptTerminal, Pausable {
 
   constructor(options: TerminalOptions) {
     this.#options = options;
-    const { clock, command, cols, rows } = options;
+    const { clock, command, cols, rows, flow } = options;
     this.#coalescer = new Coalescer({ clock, frame: (text) => this.#append('o', text) });
     this.#child = spawned({ ...command, clock, cols, rows, output: (bytes) => this.#output(bytes) });
     this.#launch = command.launch((fd) => this.#child.pipe(fd));
+    if (flow !== undefined) flow.changed = () => (flow.resting ? this.pause('others') : this.resume('others'));
     this.ended = this.#child.exited.then((exit) => this.#end(exit));
   }
 
@@ -99,6 +106,7 @@ export class PtyTerminal implements KeptTerminal, Pausable {
       );
     }
     this.#coalescer.typed();
+    this.#options.flow?.typed();
     if (!this.#options.recordInput || data === '') return;
     this.#coalescer.flush();
     this.#append('i', data);
@@ -141,14 +149,15 @@ export class PtyTerminal implements KeptTerminal, Pausable {
     return this.#options.group?.strikes() ?? NO_STRIKES;
   }
 
-  pause(): void {
-    this.#paused = true;
+  pause(reason: PauseReason = 'recording'): void {
+    this.#pauses.add(reason);
     this.#child.pause();
   }
 
-  resume(): void {
-    this.#paused = false;
-    if (this.#held === null) this.#child.resume();
+  /** The reason has gone; another one may still hold. */
+  resume(reason: PauseReason = 'recording'): void {
+    this.#pauses.delete(reason);
+    if (this.#held === null && this.#pauses.size === 0) this.#child.resume();
   }
 
   /** The kernel takes everything in the sandbox with its first process. Without a sandbox, everything of the session. */
@@ -172,10 +181,11 @@ export class PtyTerminal implements KeptTerminal, Pausable {
     this.#noteSize(cols, rows);
     for (const bytes of held) this.#coalescer.push(bytes);
     if (this.#exit !== null) this.#close(this.#exit);
-    else if (!this.#paused) this.#child.resume();
+    else if (this.#pauses.size === 0) this.#child.resume();
   }
 
   #output(bytes: Buffer): void {
+    this.#options.flow?.printed(bytes.length);
     if (this.#held === null) {
       this.#coalescer.push(bytes);
       return;
@@ -188,6 +198,7 @@ export class PtyTerminal implements KeptTerminal, Pausable {
   #end(exit: PtyExit): TerminalEnd {
     this.#lastCount = this.#counted();
     this.#exit = exit;
+    this.#options.flow?.close();
     if (this.#held === null) this.#close(exit);
     return { exitCode: exit.exitCode };
   }

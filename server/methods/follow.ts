@@ -9,6 +9,10 @@ import type { Peer } from './context.ts';
 
 type Offsets = Readonly<Record<StreamName, number>>;
 
+/** After a piece as large as this the event loop goes round before the next one: others have their turn between any two. */
+const TURN_CHARS = 16 * 1024;
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
 const FROM_START: Offsets = { stdout: 0, stderr: 0 };
 
 export class Followers {
@@ -34,7 +38,9 @@ export class Followers {
     const open = this.#openOf(peer);
     const cutters = { stdout: new TextCutter(command.encoding), stderr: new TextCutter(command.encoding) };
     const send = async (stream: StreamName, piece: Piece | null): Promise<void> => {
-      if (piece !== null) await peer.notify('exec.output', { process: command.id, stream, ...piece });
+      if (piece === null) return;
+      await peer.notify('exec.output', { process: command.id, stream, ...piece });
+      if (piece.data.length >= TURN_CHARS) await nextTurn();
     };
     if (command.stream) {
       const chunk = (stream: StreamName, data: Buffer, offset: number) =>

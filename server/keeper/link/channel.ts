@@ -85,9 +85,9 @@ export class Channel {
     });
   }
 
-  /** Nothing happens on a closed link. */
-  tell(name: string, params: unknown): void {
-    this.#send({ name, params });
+  /** Nothing happens on a closed link. `bytes` stand in place of BYTES_BEHIND, see encodeMessage, and must not change any more. */
+  tell(name: string, params: unknown, bytes?: Uint8Array): void {
+    this.#send({ name, params }, bytes);
   }
 
   /** What was sent before still arrives. */
@@ -100,12 +100,11 @@ export class Channel {
     this.#socket.destroy();
   }
 
-  #send(message: Message): void {
+  #send(message: Message, bytes?: Uint8Array): void {
     if (this.#isClosed || !this.#socket.writable) return;
-    const [length, body] = encodeMessage(message);
+    const parts = encodeMessage(message, bytes);
     this.#cork();
-    this.#socket.write(length);
-    this.#socket.write(body);
+    for (const part of parts) this.#socket.write(part);
   }
 
   /** What is sent in one go leaves in one. */

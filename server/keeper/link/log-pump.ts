@@ -4,6 +4,7 @@ import type { NumberedFrame } from '../../../protocol/frame.ts';
 import type { FrameLog } from '../frame-log.ts';
 import type { Channel } from './channel.ts';
 import type { News, WireFrame } from './contract.ts';
+import { BYTES_BEHIND } from './wire.ts';
 
 /** Not taken yet at which the pump rests: what other slots say waits behind it. */
 const REST_BYTES = 128 * 1024;
@@ -45,8 +46,7 @@ export class LogPump {
       }
       const seq = frames[0]?.seq ?? 0;
       this.#seq = frames.at(-1)?.seq ?? this.#seq;
-      const wire = frames.map(wireFrame);
-      this.#tell('frames', { cast: this.#log.cast, seq, frames: wire });
+      this.#tellFrames(seq, frames);
     }
     if (!this.#log.closed || this.#seq !== this.#log.lastSeq) return;
     this.#tell('logClosed', { cast: this.#log.cast });
@@ -57,6 +57,15 @@ export class LogPump {
   close(): void {
     this.#subscription.close();
     this.#seq = null;
+  }
+
+  #tellFrames(seq: number, frames: readonly NumberedFrame[]): void {
+    const wire = frames.map(wireFrame);
+    const [timeMs = 0, code = 'o', data = ''] = wire.at(-1) ?? [];
+    const isText = typeof data === 'string';
+    if (!isText) wire[wire.length - 1] = [timeMs, code, BYTES_BEHIND];
+    const news: News['frames'] = { cast: this.#log.cast, seq, frames: wire };
+    this.#channel.tell('frames', news, isText ? undefined : data);
   }
 
   #tell<N extends keyof News>(name: N, params: News[N]): void {

@@ -2,9 +2,12 @@
 import type { KeptProcess, StreamName, Subscription } from '../keeper.ts';
 import type { Channel } from './channel.ts';
 import type { News } from './contract.ts';
+import { BYTES_BEHIND } from './wire.ts';
 
+/** Of one message, and of the one that a client gets of it: JSON of so much is made, sent and read within a millisecond, in memory that Node has at hand. */
+const CHUNK_BYTES = 32 * 1024;
 /** Sent and not used up yet, of each stream: enough for a fast reader, and little for what other slots say, which waits behind it. */
-const WINDOW_BYTES = 128 * 1024;
+const WINDOW_BYTES = 64 * 1024;
 
 interface Window {
   bytes: number;
@@ -27,8 +30,10 @@ export class OutputPump {
   }) {
     const { process, channel, as, from } = parts;
     const chunk = (stream: StreamName, data: Buffer, offset: number): Promise<void> | void => {
-      const news: News['chunk'] = { as, stream, data, offset };
-      channel.tell('chunk', news);
+      for (let at = 0; at < data.length; at += CHUNK_BYTES) {
+        const news: News['chunk'] = { as, stream, offset: offset + at, data: BYTES_BEHIND };
+        channel.tell('chunk', news, data.subarray(at, at + CHUNK_BYTES));
+      }
       const window = this.#windows[stream];
       window.bytes += data.length;
       if (window.bytes < WINDOW_BYTES) return;

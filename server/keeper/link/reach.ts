@@ -25,8 +25,11 @@ const LOOK_MS = 10;
 const ENVIRONMENT = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'LC_ALL', 'TZ'] as const;
 /** A process that spawns is forked in proportion to its memory, so it keeps its young generation small; see thrift.ts. */
 const NODE_FLAGS = ['--max-semi-space-size=1', '--optimize-for-size', '--expose-gc'] as const;
-/** What is freed goes back to the system. */
-const ALLOCATOR = { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072', MALLOC_MMAP_THRESHOLD_: '65536' };
+/**
+ * What is freed goes back to the system. But not at once what a read of 64 KiB takes: to have each of them given by the system and taken back was half of
+ * what a command's output cost.
+ */
+const ALLOCATOR = { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '1048576', MALLOC_MMAP_THRESHOLD_: '262144' };
 
 /** There is no keeper to work with; says what to do. */
 export class KeeperError extends Error {}

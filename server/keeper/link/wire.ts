@@ -14,12 +14,29 @@ export class LinkError extends Error {
   override readonly name = 'LinkError';
 }
 
-/** One message, its length before it. A field that is undefined is left out. */
-export function encodeMessage(message: unknown): readonly [Buffer, Uint8Array] {
+/** Stands for bytes that are not copied into their message, and ends it. */
+export const BYTES_BEHIND = new Uint8Array(0);
+/** BYTES_BEHIND as MessagePack, in whose place comes the mark of bytes and a length of four bytes. */
+const PLACEHOLDER_BYTES = 2;
+const BYTES_MARK = 0xc6;
+
+/**
+ * One message in parts, its length before it. A field that is undefined is left out. `bytes` are sent as they are, in place of BYTES_BEHIND, which
+ * then has to be the last value in it: a flood is copied less often.
+ */
+export function encodeMessage(message: unknown, bytes?: Uint8Array): readonly Uint8Array[] {
   const body = encode(message, { ignoreUndefined: true });
   const length = Buffer.allocUnsafe(LENGTH_BYTES);
-  length.writeUInt32BE(body.length);
-  return [length, body];
+  if (bytes === undefined) {
+    length.writeUInt32BE(body.length);
+    return [length, body];
+  }
+  const head = Buffer.allocUnsafe(1 + LENGTH_BYTES);
+  head[0] = BYTES_MARK;
+  head.writeUInt32BE(bytes.length, 1);
+  const before = body.subarray(0, body.length - PLACEHOLDER_BYTES);
+  length.writeUInt32BE(before.length + head.length + bytes.length);
+  return [length, before, head, bytes];
 }
 
 export class MessageDecoder {
@@ -44,15 +61,25 @@ export class MessageDecoder {
   }
 
   #take(length: number): Buffer {
-    let [first] = this.#pieces;
-    if (first === undefined || first.length < length) {
-      first = Buffer.concat(this.#pieces);
-      this.#pieces = [first];
-    }
     this.#bytes -= length;
-    if (first.length === length) this.#pieces.shift();
-    else this.#pieces[0] = first.subarray(length);
-    return first.subarray(0, length);
+    const [first] = this.#pieces;
+    if (first !== undefined && first.length > length) {
+      this.#pieces[0] = first.subarray(length);
+      return first.subarray(0, length);
+    }
+    if (first?.length === length) {
+      this.#pieces.shift();
+      return first;
+    }
+    // What belongs to the next message is not copied.
+    const taken = Buffer.allocUnsafe(length);
+    for (let at = 0; at < length; ) {
+      const piece = this.#pieces.shift() ?? Buffer.alloc(length - at);
+      const copied = piece.copy(taken, at);
+      if (copied < piece.length) this.#pieces.unshift(piece.subarray(copied));
+      at += copied;
+    }
+    return taken;
   }
 }
 

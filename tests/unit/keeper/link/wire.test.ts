@@ -1,5 +1,11 @@
 import { expect, test } from 'vitest';
-import { encodeMessage, LinkError, MAX_MESSAGE_BYTES, MessageDecoder } from '../../../../server/keeper/link/wire.ts';
+import {
+  BYTES_BEHIND,
+  encodeMessage,
+  LinkError,
+  MAX_MESSAGE_BYTES,
+  MessageDecoder,
+} from '../../../../server/keeper/link/wire.ts';
 
 const messages = [
   { id: 1, name: 'startProcess', params: { run: { command: 'echo ä\0漢' }, input: Buffer.from([0, 255]) } },
@@ -25,6 +31,17 @@ test('messages arrive as they were sent, however the bytes are cut', () => {
 test('a field that is undefined is left out', () => {
   const decoder = new MessageDecoder();
   expect([...decoder.decode(Buffer.concat(encodeMessage({ a: undefined, b: 1 })))]).toEqual([{ b: 1 }]);
+});
+
+test.each([0, 1, 255, 70_000])('%i bytes that are not copied into their message arrive as its last value', (size) => {
+  const data = Buffer.alloc(size, 7);
+  const parts = encodeMessage({ name: 'chunk', params: { as: 1, data: BYTES_BEHIND } }, data);
+  expect(parts.at(-1)).toBe(data);
+  const whole = Buffer.concat([...parts, ...encodeMessage({ re: 1, ok: null })]);
+  expect([...new MessageDecoder().decode(whole)]).toEqual([
+    { name: 'chunk', params: { as: 1, data } },
+    { re: 1, ok: null },
+  ]);
 });
 
 test('a length that no message has, and bytes that are none, end the link instead of filling memory', () => {
