@@ -1,7 +1,6 @@
 // `node bench/restart.mjs [TIMES=10] [MB=0] [SLOTS=20]` after a build: kill -9 of a gateway in the middle of as many running commands and busy
 // terminals, time and again. Tells how long the next one takes until an agent has resumed, and checks that nothing is missing: every byte of
 // every recording, and how what ended meanwhile has ended. MB: what each recording holds before. Exits with 1 when something is missing.
-import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';

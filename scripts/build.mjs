@@ -42,7 +42,11 @@ async function bundle(entry) {
       minify: false,
       rolldownOptions: {
         input: { [entry]: `${entry}.ts` },
-        output: { entryFileNames: '[name].js', chunkFileNames: 'part/[name].js' },
+        output: {
+          entryFileNames: '[name].js',
+          chunkFileNames: 'part/[name].js',
+          codeSplitting: { groups: [{ name: 'common', minShareCount: 2 }] },
+        },
       },
     },
   });
