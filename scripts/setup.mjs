@@ -24,7 +24,13 @@ const at = (...path) => join(root, ...path);
 
 /** The folders that make the program, and what decides how they are compiled. */
 const builtFolders = ['protocol', 'client', 'cli', 'server', 'web-viewer'];
-const buildSettings = ['tsconfig.json', 'tsconfig.build.json', 'package.json', 'package-lock.json'];
+const buildSettings = [
+  'tsconfig.json',
+  'tsconfig.build.json',
+  'package.json',
+  'package-lock.json',
+  join('scripts', 'build.mjs'),
+];
 
 /** What was made before, each with the file that holds the fingerprint of what it was made from. */
 const steps = [
@@ -111,10 +117,7 @@ function cacheFlags() {
 
 function build() {
   say('building');
-  for (const folder of builtFolders) rmSync(at('dist', folder), { recursive: true, force: true });
-  const node = (...args) => run([process.execPath, ...args], 'the build failed');
-  node(at('node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json');
-  node(at('node_modules', 'vite', 'bin', 'vite.js'), 'build', '--config', 'web-viewer/vite.config.ts');
+  run([process.execPath, at('scripts', 'build.mjs')], 'the build failed');
 }
 
 function run([program, ...args], complaint) {

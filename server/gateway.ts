@@ -3,7 +3,6 @@ import { readFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import pino, { type Logger } from 'pino';
 import type { Role } from '../protocol/method.ts';
 import { Gate } from './auth/gate.ts';
@@ -30,6 +29,7 @@ import { castDirectory } from './keeper/cast-place.ts';
 import { tryKill } from './keeper/foreground.ts';
 import { RemoteKeeper } from './keeper/link/remote-keeper.ts';
 import type { CastPlace } from './keeper/recorder.ts';
+import { ROOT } from './keeper/root.ts';
 import type { Limits } from './keeper/sandbox/policy.ts';
 import { castHandlers } from './methods/cast.ts';
 import type { Handlers } from './methods/context.ts';
@@ -52,10 +52,8 @@ import { version } from './version.ts';
 const REQUIRED = ['sandbox', 'seccomp', 'keeper'];
 /** How long a new keeper is waited for, when the gateway is to leave and the keeper has just died. */
 const SETTLE_MS = 10_000;
-/** The built page: beside the built server; from the sources it is below dist/ too. */
-const PAGE_DIR = fileURLToPath(
-  new URL(import.meta.url.endsWith('.ts') ? '../dist/web-viewer/' : '../web-viewer/', import.meta.url),
-);
+/** As it was built. */
+const PAGE_DIR = join(ROOT, 'dist/web-viewer');
 
 /**
  * Who took a slot over and is away for longer gives it back: a page that is loaded again is there within seconds, and behind a tab that was

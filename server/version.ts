@@ -1,18 +1,16 @@
 // The version of this gateway, as package.json says it.
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { z } from 'zod';
+import { ROOT } from './keeper/root.ts';
 
-/** package.json lies one level up from the source, two from the built file. */
 function readVersion(): string {
-  for (const path of ['../package.json', '../../package.json']) {
-    try {
-      return z.object({ version: z.string() }).parse(JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8')))
-        .version;
-    } catch {
-      // The other one, then.
-    }
+  try {
+    const said: unknown = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+    return z.object({ version: z.string() }).parse(said).version;
+  } catch {
+    return 'unknown';
   }
-  return 'unknown';
 }
 
 export const version: string = readVersion();

@@ -10,8 +10,8 @@ import type { HttpContext, HttpEnv } from './env.ts';
 
 export interface PageFile {
   readonly content: Uint8Array<ArrayBuffer>;
-  /** The same by gzip; null where that saves nothing. */
-  readonly gzipped: Uint8Array<ArrayBuffer> | null;
+  /** The same by gzip; null where that saves nothing. Made when it is first asked for: a start is not to wait for it. */
+  readonly gzipped: () => Promise<Uint8Array<ArrayBuffer> | null>;
   readonly mime: string;
   readonly etag: string;
   /** The name changes with the content. */
@@ -56,11 +56,17 @@ export async function readPageFiles(dir: string): Promise<PageFiles> {
     const path = `/${relative(dir, file).split(sep).join('/')}`;
     const mime = mimes[extname(file)] ?? 'application/octet-stream';
     const etag = `"${createHash('sha256').update(content).digest('base64url')}"`;
-    const gzipped = new Uint8Array(await compress(content));
-    const saves = gzipped.length < content.length;
-    return [path, { content, gzipped: saves ? gzipped : null, mime, etag, immutable: path.startsWith('/assets/') }];
+    return [path, { content, gzipped: smaller(content), mime, etag, immutable: path.startsWith('/assets/') }];
   };
   return new Map(await Promise.all(files.map(read)));
+}
+
+function smaller(content: Uint8Array<ArrayBuffer>): PageFile['gzipped'] {
+  let made: ReturnType<PageFile['gzipped']> | null = null;
+  return () => {
+    made ??= compress(content).then((gzipped) => (gzipped.length < content.length ? new Uint8Array(gzipped) : null));
+    return made;
+  };
 }
 
 /** Addresses inside the page, which somebody opens or reloads; it reads them itself. */
@@ -70,27 +76,28 @@ const views = ['/casts', '/cast/:cast', '/slot/:slot'];
 export function pageRoutes(files: PageFiles): Hono<HttpEnv> {
   const app = new Hono<HttpEnv>();
   const index = files.get('/index.html');
-  app.get('/', (c) => (index === undefined ? c.text(WITHOUT_PAGE) : send(c, index)));
+  app.get('/', async (c) => (index === undefined ? c.text(WITHOUT_PAGE) : await send(c, index)));
   const view = async (c: HttpContext, next: Next): Promise<Response | undefined> => {
-    if (index !== undefined && (c.req.header('accept') ?? '').includes('text/html')) return send(c, index);
+    if (index !== undefined && (c.req.header('accept') ?? '').includes('text/html')) return await send(c, index);
     await next();
     return undefined;
   };
   for (const path of views) app.get(path, view);
   app.get('*', async (c, next) => {
     const file = files.get(c.req.path);
-    if (file !== undefined) return send(c, file);
+    if (file !== undefined) return await send(c, file);
     await next();
     return undefined;
   });
   return app;
 }
 
-function send(c: HttpContext, { content, gzipped, mime, etag, immutable }: PageFile): Response {
+async function send(c: HttpContext, { content, gzipped, mime, etag, immutable }: PageFile): Promise<Response> {
   const cacheControl = immutable ? 'public, max-age=31536000, immutable' : 'no-cache';
   const headers = { 'content-type': mime, etag, 'cache-control': cacheControl, vary: 'accept-encoding' };
   if (c.req.header('if-none-match') === etag) return c.body(null, 304, headers);
   const encoding = accepts(c, { header: 'Accept-Encoding', supports: ['gzip', 'identity'], default: 'identity' });
-  if (gzipped === null || encoding !== 'gzip') return c.body(content, 200, headers);
-  return c.body(gzipped, 200, { ...headers, 'content-encoding': 'gzip' });
+  const small = encoding === 'gzip' ? await gzipped() : null;
+  if (small === null) return c.body(content, 200, headers);
+  return c.body(small, 200, { ...headers, 'content-encoding': 'gzip' });
 }

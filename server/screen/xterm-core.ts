@@ -1,8 +1,8 @@
 // The parts of @xterm/headless that its public API leaves out, named and typed: the only file that reaches inside of it.
 // Written for 6.0.0, which package.json pins; it must never change the terminal's state behind the parser's back.
 
+import { createRequire } from 'node:module';
 import type { IBuffer, IUnicodeVersionProvider, Terminal } from '@xterm/headless';
-import xterm from '@xterm/headless';
 import { boundCounts } from '../../protocol/sequence-count.ts';
 import { boundJoined, withEmoji } from './width.ts';
 
@@ -87,8 +87,11 @@ export interface TerminalSpec {
 }
 
 const GROUND = 0;
+/** For what is loaded with the first screen: a gateway that starts has none to show yet. */
+const load = createRequire(import.meta.url);
 
 export function newTerminal({ cols, rows, scrollback }: TerminalSpec): Terminal {
+  const xterm: typeof import('@xterm/headless') = load('@xterm/headless');
   const terminal = new xterm.Terminal({
     cols,
     rows,

@@ -4,16 +4,14 @@ import { closeSync, constants, existsSync, openSync, renameSync } from 'node:fs'
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { holderOf } from '../pid-file.ts';
+import { ROOT } from '../root.ts';
 import { Channel } from './channel.ts';
 import type { Greeting } from './contract.ts';
 import { LINK_VERSION } from './wire.ts';
 
-/** The program: beside this file when it is built; from the sources it is below dist/ too. */
-const PROGRAM = fileURLToPath(
-  new URL(import.meta.url.endsWith('.ts') ? '../../../dist/server/keeper/main.js' : '../main.js', import.meta.url),
-);
+/** As it was built. */
+const PROGRAM = join(ROOT, 'dist/server/keeper/main.js');
 /** A keeper says hello as soon as it is reached; one that is stopped, or starved, does not. */
 const GREETING_MS = 5_000;
 /** Node starts in a tenth of a second; on a host under load in some. */
