@@ -1,4 +1,4 @@
-// Writes the frames of one log into its recording, and is the only one that may pause what prints them.
+// Writes the frames of one log into its recording, and pauses what prints them when it is behind.
 // It loses no frame while the disk takes them; when the disk does not, it tries again by itself, and the recording says what is missing.
 import { rm, statfs } from 'node:fs/promises';
 import {
