@@ -51,9 +51,11 @@ export class Pool {
     }
   }
 
-  /** To be called when a keeper has died and another one is there. */
+  /** To be called when a keeper has died and another one is there; again when it rejects, which leaves what was done as it is. */
   async renew(): Promise<void> {
-    await Promise.all(this.all().map((slot) => slot.renew()));
+    const renewed = await Promise.allSettled(this.all().map((slot) => slot.renew()));
+    const failed = renewed.find(({ status }) => status === 'rejected');
+    if (failed !== undefined) throw (failed as PromiseRejectedResult).reason;
   }
 
   all(): readonly Slot[] {
