@@ -1,6 +1,16 @@
 // A file that names the process which holds something: one at a time, and a process that is dead holds nothing.
 // On a disk that is full to its last byte it is taken all the same from one that is dead: what lives in the slots waits for a gateway.
-import { closeSync, ftruncateSync, linkSync, openSync, readFileSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  ftruncateSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 
 /** Takes the file for this process; null when another living one has it. `close` gives it back. */
 export function takePidFile(file: string): { close(): void } | null {
@@ -38,7 +48,15 @@ function write(draft: string, own: string): boolean {
 }
 
 /** Makes the draft of the file that a dead process has left, whose bytes are on the disk already. false when a living one has it. */
-function writeOver({ file, draft, own }: { readonly file: string; readonly draft: string; readonly own: string }): boolean {
+function writeOver({
+  file,
+  draft,
+  own,
+}: {
+  readonly file: string;
+  readonly draft: string;
+  readonly own: string;
+}): boolean {
   if (holderOf(file) !== null) return false;
   try {
     renameSync(file, draft);

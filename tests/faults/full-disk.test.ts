@@ -31,6 +31,7 @@ test('a gateway that was killed is followed by the next one on a full disk too, 
 
 test.for(['best-effort', 'strict'])(
   'a keeper that was killed on a full disk, %s: what ran is lost, and the lease goes on when there is room',
+  { timeout: 60_000 },
   async (record, context) => {
     const { disk, program, client, slot } = await onSmallDisk(context, '--record', record);
     const { cast } = slot;
@@ -56,5 +57,4 @@ test.for(['best-effort', 'strict'])(
     expect((await client.cast.info(cast)).markers.at(-1)?.label).toMatch(/without notice/);
     await slot.release();
   },
-  60_000,
 );
