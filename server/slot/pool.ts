@@ -123,7 +123,10 @@ export class Pool {
     }
     const lease = leases.find((candidate) => sameText(candidate.resume, secret));
     if (lease === undefined) {
-      throw new Fault('RESUME_GONE', 'That lease has ended: released, expired or taken over. Acquire a slot anew.');
+      throw new Fault(
+        'RESUME_GONE',
+        'That lease is gone: released, expired, taken over, or lost with gateway and keeper. Acquire a slot anew.',
+      );
     }
     lease.bind(holder);
     return lease;
