@@ -14,9 +14,6 @@ export interface ExecOptions extends GatewayOptions, HoldOptions {
   readonly input: boolean;
 }
 
-/** Output that waits for a slow reader here: from the first on nothing more is read from the gateway, from the second on it is again. */
-const PAUSE_CHARS = 32 * 1024 * 1024;
-const RESUME_CHARS = 8 * 1024 * 1024;
 /** As timeout(1) has it. */
 const TIMED_OUT = 124;
 /** As a shell shows the end by SIGPIPE. */
@@ -66,7 +63,7 @@ async function run(client: Client, slot: Slot, { words, options }: Order): Promi
   };
   try {
     if (pipesInput) void sendInput(remote);
-    await printOutput(client, remote, {
+    await printOutput(remote, {
       stdout: new OutputStream(process.stdout, gone),
       stderr: new OutputStream(process.stderr, gone),
     });
@@ -79,24 +76,13 @@ async function run(client: Client, slot: Slot, { words, options }: Order): Promi
   }
 }
 
-async function printOutput(
-  client: Client,
-  remote: Process,
-  streams: Record<'stdout' | 'stderr', OutputStream>,
-): Promise<void> {
+async function printOutput(remote: Process, streams: Record<'stdout' | 'stderr', OutputStream>): Promise<void> {
   const printed = { stdout: 0, stderr: 0 };
-  const stop = client.on('exec.output', () => remote.waitingChars > PAUSE_CHARS && client.pause());
-  try {
-    for await (const { stream, data, offset } of remote) {
-      if (offset > printed[stream]) warnOfGap(stream, offset - printed[stream]);
-      const bytes = Buffer.from(data, 'base64');
-      printed[stream] = offset + bytes.length;
-      await streams[stream].write(bytes);
-      if (remote.waitingChars < RESUME_CHARS) client.resume();
-    }
-  } finally {
-    stop();
-    client.resume();
+  for await (const { stream, data, offset } of remote) {
+    if (offset > printed[stream]) warnOfGap(stream, offset - printed[stream]);
+    const bytes = Buffer.from(data, 'base64');
+    printed[stream] = offset + bytes.length;
+    await streams[stream].write(bytes);
   }
   const { stdoutBytes, stderrBytes, limit } = await remote.exit;
   if (stdoutBytes > printed.stdout) warnOfGap('stdout', stdoutBytes - printed.stdout);

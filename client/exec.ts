@@ -71,6 +71,7 @@ export class Exec {
 
   resumed(): void {
     this.#resumes++;
+    for (const process of this.#running.values()) process.resumed();
   }
 
   /** No notification will come any more. */

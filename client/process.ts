@@ -1,12 +1,17 @@
-// A command that was started: its output as it comes, its stdin, its end. It survives lost connections; output arrives once and in order.
+// A command that was started: its output as it comes, its stdin, its end. It survives lost connections; output arrives once and in order. Who
+// reads it slowly slows it down; who reads nothing does not.
 import type { Params, Result } from '../protocol/contract.ts';
 import type { ExecExit } from '../protocol/exec.ts';
 import { encodeBase64 } from './base64.ts';
 import { Queue } from './queue.ts';
 import type { Caller, CallOptions } from './rpc.ts';
 
-/** Output that waits to be read; beyond it the oldest is let go, as the offsets then show. */
+/** Output that waits while nobody reads; beyond it the oldest is let go, as the offsets then show. */
 const MAX_WAITING_CHARS = 64 * 1024 * 1024;
+/** Output that waits for a reader, at which no more is wanted; what is on its way then is a few megabytes. */
+const HOLD_CHARS = 8 * 1024 * 1024;
+/** From here on more is wanted: it is there before the reader has read the rest. */
+const GO_ON_CHARS = 2 * 1024 * 1024;
 
 export interface Output {
   readonly stream: 'stdout' | 'stderr';
@@ -24,6 +29,9 @@ export class Process implements AsyncIterable<Output> {
   readonly exit: Promise<ExecExit>;
   readonly #call: Caller;
   readonly #output: Queue<Output>;
+  #isRead = false;
+  /** Whether the gateway was told to send no more. */
+  #isHeld = false;
   #settle: { resolve(exit: ExecExit): void; reject(error: Error): void } = { resolve: () => {}, reject: () => {} };
 
   constructor(id: string, call: Caller) {
@@ -43,9 +51,22 @@ export class Process implements AsyncIterable<Output> {
     this.exit.catch(() => {});
   }
 
-  /** What it prints, both streams in the order of arrival, until its end. Can be iterated once. */
-  [Symbol.asyncIterator](): AsyncGenerator<Output, void, undefined> {
-    return this.#output[Symbol.asyncIterator]();
+  /**
+   * What it prints, both streams in the order of arrival, until its end. Can be iterated once. As long as it is, the command waits when it prints
+   * more than is read; who leaves the loop lets it go on.
+   */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Output, void, undefined> {
+    const output = this.#output[Symbol.asyncIterator]();
+    this.#isRead = true;
+    try {
+      for await (const part of output) {
+        yield part;
+        if (this.#isHeld && this.#output.size <= GO_ON_CHARS) this.#hold(false);
+      }
+    } finally {
+      this.#isRead = false;
+      if (this.#isHeld) this.#hold(false);
+    }
   }
 
   /** Output that has come and was not read yet, in characters. */
@@ -80,6 +101,12 @@ export class Process implements AsyncIterable<Output> {
   /** For whoever receives notifications. */
   receive(output: Output): void {
     this.#output.push(output);
+    if (this.#isRead && !this.#isHeld && this.#output.size >= HOLD_CHARS) this.#hold(true);
+  }
+
+  /** A new connection knows nothing of what was held. */
+  resumed(): void {
+    if (this.#isHeld) this.#hold(true);
   }
 
   end(exit: ExecExit): void {
@@ -90,5 +117,11 @@ export class Process implements AsyncIterable<Output> {
   fail(error: Error): void {
     this.#settle.reject(error);
     this.#output.end({ error });
+  }
+
+  #hold(on: boolean): void {
+    this.#isHeld = on;
+    // On a lost connection it means nothing any more, and what has ended sends nothing.
+    this.#call('exec.hold', { process: this.id, on }).catch(() => {});
   }
 }

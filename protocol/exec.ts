@@ -140,6 +140,18 @@ export const execMethods = {
     result: z.object({ ...ended, ...output, outcome: z.enum(['running', ...outcome.options]) }),
     faults: ['PROCESS_NOT_FOUND', 'CANCELLED'],
   }),
+  'exec.hold': method({
+    summary:
+      'Holds the exec.output of a command back, or lets it come again. What is on its way still comes; then its pipe fills up, and it waits.',
+    role: 'agent',
+    needs: 'slot',
+    params: z.strictObject({
+      process: z.string(),
+      on: z.boolean().describe('for this connection: a new one begins without it'),
+    }),
+    result: empty,
+    faults: ['PROCESS_NOT_FOUND'],
+  }),
   'exec.list': method({
     summary: 'The commands of this lease, running and ended, oldest first.',
     role: 'agent',

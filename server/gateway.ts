@@ -298,8 +298,7 @@ async function assemble({ config, log, keeper, tokens }: Assembly) {
     ],
   });
   await pool.open();
-  keeper.restarted = () =>
-    pool.renew().catch((err: unknown) => log.error({ err }, 'a lease could not go on with the new keeper'));
+  keeper.restarted = () => pool.renew();
   tellSealed(pool, library);
   library.catchUp();
   const refuseWork = (): void => {

@@ -27,7 +27,7 @@ export async function serve(argv: readonly string[]): Promise<number> {
     if (config.replace) {
       // Before the other one goes: nobody would serve then.
       await checkKeeper(config.dataDir);
-      await replaceGateway(config.dataDir);
+      await replaceGateway(config);
     }
     const logger = pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: true }));
     // A defect in one call must not end every lease; it stands in the log.
@@ -92,6 +92,8 @@ function firstSignal(hurry: (first: NodeJS.Signals) => number): Promise<NodeJS.S
     let first: { readonly signal: NodeJS.Signals; readonly atMs: number } | null = null;
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
       process.on(signal, () => {
+        // Who wants its place waits until it has gone; what still has its time is not to be cut short for that.
+        if (first !== null && first.signal !== 'SIGHUP' && signal === 'SIGHUP') return;
         if (first !== null && performance.now() - first.atMs > ECHO_MS) process.exit(hurry(first.signal));
         first ??= { signal, atMs: performance.now() };
         resolve(signal);

@@ -1,5 +1,6 @@
 // The keeper itself: joins logs with their recordings and children with what they stand in, and ends all of it.
 import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { endLabel, isCommandStart, startLabel } from '../../protocol/command-mark.ts';
 import { Fault } from '../../protocol/fault.ts';
 import type { Capability } from '../../protocol/server.ts';
@@ -32,6 +33,7 @@ import { DEFAULT_LIMITS, type Limits, type Policy } from './sandbox/policy.ts';
 import { probe } from './sandbox/probe.ts';
 import { terminalCommand } from './sandbox/terminal-command.ts';
 import { type Killable, Tenants } from './tenants.ts';
+import { Unsealed } from './unsealed.ts';
 
 /** Recordings hold whatever agents printed: for the gateway's own user alone. */
 const CASTS_MODE = 0o700;
@@ -78,6 +80,10 @@ export class LocalKeeper implements Keeper {
   readonly #disk: DiskWatch;
   readonly #housing: Housing;
   readonly #tenants = new Tenants((place) => this.#watch(place));
+  readonly #unsealed = new Unsealed({
+    isCommand: isCommandStart,
+    failed: (error, path) => this.#tell(error, `the recording ${path} could not be recovered`),
+  });
   /** In recordings that have ended. */
   #lostFrames = 0;
   #capabilities: Readonly<Record<string, Capability>> = {};
@@ -122,8 +128,10 @@ export class LocalKeeper implements Keeper {
     const { dataDir } = this.#options;
     const directory = castDirectory(dataDir);
     await mkdir(directory, { recursive: true, mode: CASTS_MODE });
-    const failed = (err: unknown, file: string): void =>
-      this.#tell(err, `the recording ${file} could not be recovered`);
+    const failed = (error: unknown, file: string): void => {
+      this.#unsealed.note(error, join(directory, file));
+      this.#tell(error, `the recording ${file} could not be recovered`);
+    };
     const recovered = await recoverCasts(directory, { isCommand: isCommandStart, failed });
     await this.#housing.open();
     await this.#probe();
@@ -195,6 +203,8 @@ export class LocalKeeper implements Keeper {
     }).catch(asNoSpace);
     this.#logs.set(cast, { log, recorder, spec });
     this.#rings?.add(log);
+    // Its beginning is on the disk: there is room.
+    void this.#unsealed.seal();
     return log;
   }
 

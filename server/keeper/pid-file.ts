@@ -1,5 +1,16 @@
 // A file that names the process which holds something: one at a time, and a process that is dead holds nothing.
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+// On a disk that is full to its last byte it is taken all the same from one that is dead: what lives in the slots waits for a gateway.
+import {
+  closeSync,
+  ftruncateSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 
 /** Takes the file for this process; null when another living one has it. `close` gives it back. */
 export function takePidFile(file: string): { close(): void } | null {
@@ -7,7 +18,7 @@ export function takePidFile(file: string): { close(): void } | null {
   const own = `${process.pid} ${startTime(process.pid)}\n`;
   rmSync(draft, { force: true });
   try {
-    writeFileSync(draft, own, { mode: 0o600, flag: 'wx' });
+    if (!write(draft, own) && !writeOver({ file, draft, own })) return null;
     if (!take(file, draft)) return null;
   } finally {
     rmSync(draft, { force: true });
@@ -23,6 +34,50 @@ export function takePidFile(file: string): { close(): void } | null {
 export function holderOf(file: string): number | null {
   const [pid, started] = (contentOf(file) ?? '').trim().split(' ');
   return pid !== undefined && started !== undefined && startTime(Number(pid)) === started ? Number(pid) : null;
+}
+
+/** false when the disk is full. */
+function write(draft: string, own: string): boolean {
+  try {
+    writeFileSync(draft, own, { mode: 0o600, flag: 'wx' });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+    return false;
+  }
+}
+
+/** Makes the draft of the file that a dead process has left, whose bytes are on the disk already. false when a living one has it. */
+function writeOver({
+  file,
+  draft,
+  own,
+}: {
+  readonly file: string;
+  readonly draft: string;
+  readonly own: string;
+}): boolean {
+  if (holderOf(file) !== null) return false;
+  try {
+    renameSync(file, draft);
+  } catch (error) {
+    // Without such a file there is no room for ours.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    throw Object.assign(new Error(`the disk is full: there is no room for ${file}`), { code: 'ENOSPC' });
+  }
+  if (holderOf(draft) !== null) {
+    // Another one has taken it since.
+    linkSync(draft, file);
+    return false;
+  }
+  const open = openSync(draft, 'r+');
+  try {
+    writeSync(open, own);
+    ftruncateSync(open, own.length);
+  } finally {
+    closeSync(open);
+  }
+  return true;
 }
 
 function take(file: string, draft: string): boolean {

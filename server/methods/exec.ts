@@ -20,7 +20,7 @@ export interface ExecMethodParts {
 
 type ExecHandlers = Pick<
   Handlers,
-  'exec.run' | 'exec.start' | 'exec.write' | 'exec.signal' | 'exec.wait' | 'exec.list'
+  'exec.run' | 'exec.start' | 'exec.write' | 'exec.signal' | 'exec.wait' | 'exec.hold' | 'exec.list'
 >;
 
 interface Beginning {
@@ -90,6 +90,11 @@ export function execHandlers({ pool, followers, sandboxed }: ExecMethodParts): E
       await command.process.refresh();
       if (isLarge(command)) await context.room?.();
       return { ...standing(command, sandboxed), ...withOutput(command, call.encoding) };
+    },
+
+    'exec.hold': async ({ process, on }, { peer }) => {
+      followers.hold(peer, boundLease(peer).commands.get(process), on);
+      return {};
     },
 
     'exec.list': async (_call, { peer }) => ({ processes: await boundLease(peer).commands.list() }),

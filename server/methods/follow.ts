@@ -1,5 +1,5 @@
 // Who is told of a command: the connection that drives its slot gets exec.output and exec.exit, and after a resume the new one does.
-// A connection that is slow slows its own commands' pipes; nothing is dropped.
+// A connection that is slow, or holds a command back, slows its own commands' pipes; nothing is dropped.
 import type { ExecExit, ExecResult } from '../../protocol/exec.ts';
 import type { KeptOutput, StreamName, Subscription } from '../keeper/keeper.ts';
 import { leftOut, textOf, wholeCharacters } from '../keeper/output.ts';
@@ -17,7 +17,7 @@ const FROM_START: Offsets = { stdout: 0, stderr: 0 };
 
 export class Followers {
   readonly #sandboxed: boolean;
-  readonly #open = new WeakMap<Peer, Map<string, Subscription>>();
+  readonly #open = new WeakMap<Peer, Map<string, Following>>();
   /** Who was last told of a command. */
   readonly #last = new WeakMap<Command, Peer>();
   /** Commands whose end was sent to who took the lease over. */
@@ -43,9 +43,12 @@ export class Followers {
       if (piece.data.length >= TURN_CHARS) await nextTurn();
     };
     if (command.stream) {
-      const chunk = (stream: StreamName, data: Buffer, offset: number) =>
-        send(stream, cutters[stream].cut(data, offset));
-      open.set(command.id, command.process.subscribe({ chunk }, from));
+      const hold = new Hold();
+      const chunk = async (stream: StreamName, data: Buffer, offset: number): Promise<void> => {
+        await send(stream, cutters[stream].cut(data, offset));
+        await hold.over;
+      };
+      open.set(command.id, { subscription: command.process.subscribe({ chunk }, from), hold });
     }
     void command.process.ended.then(async () => {
       open.delete(command.id);
@@ -69,23 +72,52 @@ export class Followers {
     }
   }
 
+  /** Sends this peer no more of what the command prints until it wants it again. */
+  hold(peer: Peer, { id }: Command, isOn: boolean): void {
+    this.#open.get(peer)?.get(id)?.hold.set(isOn);
+  }
+
   /** Tells this peer nothing more: it has given its slot back. */
   leave(peer: Peer): void {
     const open = this.#open.get(peer);
     this.#open.delete(peer);
-    for (const subscription of open?.values() ?? []) subscription.close();
+    for (const { subscription } of open?.values() ?? []) subscription.close();
   }
 
-  #openOf(peer: Peer): Map<string, Subscription> {
+  #openOf(peer: Peer): Map<string, Following> {
     const known = this.#open.get(peer);
     if (known !== undefined) return known;
-    const open = new Map<string, Subscription>();
+    const open = new Map<string, Following>();
     this.#open.set(peer, open);
     peer.onClose(() => {
       this.#open.delete(peer);
-      for (const subscription of open.values()) subscription.close();
+      for (const { subscription } of open.values()) subscription.close();
     });
     return open;
+  }
+}
+
+/** What one peer is sent of one command. */
+interface Following {
+  readonly subscription: Subscription;
+  readonly hold: Hold;
+}
+
+/** Whether somebody wants nothing more for now. */
+class Hold {
+  /** Resolves when more is wanted. */
+  over: Promise<void> | null = null;
+  #end: () => void = () => undefined;
+
+  set(isOn: boolean): void {
+    if (!isOn) {
+      this.over = null;
+      this.#end();
+    } else {
+      this.over ??= new Promise((resolve) => {
+        this.#end = resolve;
+      });
+    }
   }
 }
 

@@ -51,9 +51,11 @@ export class Pool {
     }
   }
 
-  /** To be called when a keeper has died and another one is there. */
+  /** To be called when a keeper has died and another one is there; again when it rejects, which leaves what was done as it is. */
   async renew(): Promise<void> {
-    await Promise.all(this.all().map((slot) => slot.renew()));
+    const renewed = await Promise.allSettled(this.all().map((slot) => slot.renew()));
+    const failed = renewed.find(({ status }) => status === 'rejected');
+    if (failed !== undefined) throw (failed as PromiseRejectedResult).reason;
   }
 
   all(): readonly Slot[] {
@@ -121,7 +123,10 @@ export class Pool {
     }
     const lease = leases.find((candidate) => sameText(candidate.resume, secret));
     if (lease === undefined) {
-      throw new Fault('RESUME_GONE', 'That lease has ended: released, expired or taken over. Acquire a slot anew.');
+      throw new Fault(
+        'RESUME_GONE',
+        'That lease is gone: released, expired, taken over, or lost with gateway and keeper. Acquire a slot anew.',
+      );
     }
     lease.bind(holder);
     return lease;

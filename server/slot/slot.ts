@@ -71,12 +71,16 @@ export class Slot {
     });
   }
 
-  /** A new keeper is there, since the one before has died: nothing runs any more. The lease goes on with what is on the disk, and a new recording. */
+  /**
+   * A new keeper is there, since the one before has died: nothing runs any more. The lease goes on with what is on the disk, and a new recording.
+   * When it rejects it may be called again.
+   */
   async renew(): Promise<void> {
     await this.#inTurn(async () => {
       const { lease } = this;
       const place = this.#place;
-      if (lease === null || lease.ended || place === null) return;
+      // One that is open is of the new keeper.
+      if (lease === null || lease.ended || place === null || !lease.log.closed) return;
       const { commands, terminal } = lease;
       lease.screen.close();
       // Not closed: whoever calls it just now is to try again, and has not lost his lease.

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Client } from '../../client/index.ts';
+import type { Client, Slot } from '../../client/index.ts';
 import type { Params, Result } from '../../protocol/contract.ts';
 import { startGateway, type TestGateway, until } from '../support/gateway.ts';
 
@@ -210,3 +210,59 @@ test('neither command nor argv, or both, is INVALID_PARAMS that names the field'
   await expect(client.call('exec.run', {})).rejects.toMatchObject({ fault: 'INVALID_PARAMS' });
   await expect(client.call('exec.run', { command: 'x', argv: ['x'] })).rejects.toThrow(/command/);
 });
+
+/** Whether the newest command has printed nothing more for a while. */
+function standsStill(slot: Slot): () => Promise<boolean> {
+  let printed = -1;
+  let looks = 0;
+  return async () => {
+    const { stdoutBytes = 0 } = (await slot.exec.list()).at(-1) ?? {};
+    looks = stdoutBytes === printed && stdoutBytes > 0 ? looks + 1 : 0;
+    printed = stdoutBytes;
+    return looks === 20;
+  };
+}
+
+test('who reads the output of a command slowly gets all of it: the command waits, nothing is let go', async () => {
+  const slot = await (await gateway.client()).acquire();
+  const bytes = 100_000_000;
+  const process = await slot.exec.start({ command: `head -c ${bytes} /dev/zero | tr '\\0' a`, timeoutMs: 0 });
+  let read = 0;
+  for await (const { data, offset } of process) {
+    expect(offset).toBe(read);
+    read += data.length;
+    if (offset > 0) continue;
+    // Calls are answered while its output is held back.
+    await until('it stands still', standsStill(slot), 60_000);
+    expect((await process.wait({ timeoutMs: 0 })).stdoutBytes).toBeLessThan(bytes / 2);
+  }
+  expect(read).toBe(bytes);
+  expect(await process.exit).toMatchObject({ outcome: 'exited', exitCode: 0, stdoutBytes: bytes });
+  await slot.release();
+}, 120_000);
+
+test('a command whose output is held back ends when it is killed, and when its time is over', async () => {
+  const slot = await (await gateway.client()).acquire();
+  const killed = await slot.exec.start({ command: 'yes', timeoutMs: 0 });
+  for await (const { offset } of killed) {
+    if (offset > 0) continue;
+    await until('it stands still', standsStill(slot), 60_000);
+    await killed.signal('KILL');
+    expect(await killed.exit).toMatchObject({ outcome: 'signaled', signal: 'KILL' });
+  }
+  const late = await slot.exec.start({ command: 'yes', timeoutMs: 3000 });
+  for await (const { offset } of late) if (offset === 0) expect((await late.exit).outcome).toBe('timedOut');
+  await slot.release();
+}, 120_000);
+
+test('output that nobody reads holds nothing up', async () => {
+  const print = "head -c 30000000 /dev/zero | tr '\\0' a";
+  const slot = await (await gateway.client()).acquire();
+  const process = await slot.exec.start({ command: `${print}; exit 3`, timeoutMs: 0 });
+  expect(await process.exit).toMatchObject({ outcome: 'exited', exitCode: 3, stdoutBytes: 30_000_000 });
+  // Nor does what somebody has stopped reading.
+  const other = await slot.exec.start({ command: `${print}; exit 4`, timeoutMs: 0 });
+  for await (const { offset } of other) if (offset === 0) break;
+  expect(await other.exit).toMatchObject({ outcome: 'exited', exitCode: 4 });
+  await slot.release();
+}, 60_000);

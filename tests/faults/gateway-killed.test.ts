@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Client, type Slot, UnconfirmedError } from '../../client/index.ts';
 import type { Frame } from '../../protocol/frame.ts';
 import { until } from '../support/gateway.ts';
-import { isAlive, type Program, startProgram } from '../support/program.ts';
+import { commandOf, isAlive, type Program, startProgram, treeOf } from '../support/program.ts';
 import { gapsIn, numbered, numbersIn, recorded } from './printer.ts';
 
 const SLOTS = 20;
@@ -222,6 +222,25 @@ test('a start that is sent again after the resume, and was done before, tells it
   await again.exit;
   await other.call('server.info', {});
   expect(told.join('').split('\n')).toEqual(['begun', 'ended', 'exited']);
+}, 60_000);
+
+test('what twelve commands printed that ended while no gateway was there is told to the last byte', async () => {
+  const [agent] = await agents(1);
+  if (agent === undefined) return;
+  const { slot } = agent;
+  const bytes = 900_000;
+  const command = `until [ -e go ]; do sleep 0.05; done; head -c ${bytes} /dev/zero | tr '\\0' a`;
+  const runs = Array.from({ length: 12 }, (_, code) => slot.exec.run({ command: `${command}; exit ${code}` }));
+  await until('all run', async () => (await slot.exec.list()).length === runs.length);
+  // Nobody of the gateway sees it: a command of the slot does it after the kill.
+  await slot.exec.start({ command: 'sleep 0.7; mkdir go' });
+  await program.end('SIGKILL');
+  await until('all have ended', () => !treeOf(program.keeper.pid).some((one) => commandOf(one).includes('[ -e go ]')));
+  await program.serve();
+  for (const [code, run] of runs.entries()) {
+    const { stdout, exitCode, truncated } = await run;
+    expect([exitCode, stdout.length, truncated]).toEqual([code, bytes, false]);
+  }
 }, 60_000);
 
 test('what a write of a file that was cut short has left is cleared away', async () => {

@@ -1,6 +1,8 @@
 // A gateway that goes politely and leaves its slots alive: --keep, SIGHUP, --replace; and a keeper that the next one does not understand.
+
+import { once } from 'node:events';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
+import { type AddressInfo, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import WebSocket from 'ws';
@@ -200,6 +202,44 @@ test('--replace takes the place of the gateway that runs, and all goes on', asyn
   // Where none runs it is an ordinary start.
   await program.end('SIGKILL');
   await program.serve('--replace');
+}, 60_000);
+
+test('--replace leaves the gateway alone when the new one could not serve: a port of another program, an address that is none, a mount that is not there', async () => {
+  program = await startProgram();
+  const { check } = await busySlot();
+  const { gateway: former } = program;
+  server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const refused = async (...flags: string[]): Promise<string> =>
+    await program.serve('--replace', ...flags).then(
+      () => 'it took the place',
+      (error: Error) => error.message,
+    );
+  expect(await refused('--port', String(port))).toMatch(/port \d+ of 127\.0\.0\.1 is in use by another program/);
+  expect(await refused('--host', '192.0.2.7')).toMatch(/EADDRNOTAVAIL/);
+  expect(await refused('--mount', '/is/not/there:/x')).toMatch(/--mount \/is\/not\/there: there is no such file/);
+  expect((await fetch(`${program.url}/readyz`)).status).toBe(200);
+  expect(readFileSync(join(program.dataDir, 'gateway.pid'), 'utf8')).toMatch(new RegExp(`^${former.pid} `));
+  await check();
+}, 60_000);
+
+test('a gateway that was told to stop is not cut short by who wants its place', async () => {
+  program = await startProgram('--drain-ms', '20000');
+  const slot = await (await program.client()).acquire();
+  const run = slot.exec.run({ command: 'until [ -e go ]; do sleep 0.05; done; exit 5' });
+  await until('it runs', async () => (await slot.exec.list()).length === 1);
+  const { gateway: former } = program;
+  former.kill('SIGTERM');
+  await until('it drains', () => program.said.stderr.includes('waiting up to 20 s'));
+  // Two signals within half a second are one.
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  former.kill('SIGHUP');
+  const next = program.serve('--replace');
+  await slot.file.mkdir('go');
+  expect(await run).toMatchObject({ outcome: 'exited', exitCode: 5 });
+  expect(await former.ended).toBe(0);
+  await next;
 }, 60_000);
 
 test('a keeper that speaks another version of the link is refused in one sentence, and lives on', async () => {

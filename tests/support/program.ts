@@ -49,9 +49,10 @@ export interface Program {
   close(): Promise<void>;
 }
 
-/** Makes a data directory and finds a port; starts nothing. */
+/** Makes a data directory, unless the flags name one, and finds a port; starts nothing. */
 export async function makeProgram(...flags: string[]): Promise<Program> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'slotcast-fault-'));
+  const given = flags.includes('--data-dir') ? flags[flags.indexOf('--data-dir') + 1] : undefined;
+  const dataDir = given ?? mkdtempSync(join(tmpdir(), 'slotcast-fault-'));
   const url = `http://127.0.0.1:${await freePort()}`;
   const said = { stdout: '', stderr: '' };
   const clients: Client[] = [];
@@ -102,7 +103,7 @@ export async function makeProgram(...flags: string[]): Promise<Program> {
       await Promise.all(clients.splice(0).map((client) => client.close()));
       for (const child of children) await endChild(child);
       await endKeeper(dataDir);
-      rmSync(dataDir, { recursive: true, force: true });
+      if (given === undefined) rmSync(dataDir, { recursive: true, force: true });
     },
   };
 }

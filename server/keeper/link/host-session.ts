@@ -1,7 +1,7 @@
 // One gateway at the keeper's end of the link: answers what it asks and tells what happens. It owns nothing but what the gateway listens to.
 import type { Socket } from 'node:net';
 import { Fault } from '../../../protocol/fault.ts';
-import type { KeptProcess, KeptTerminal, ProcessSpec, TerminalSpec } from '../keeper.ts';
+import type { KeptProcess, KeptTerminal, ProcessSpec, RecordingState, TerminalSpec } from '../keeper.ts';
 import type { LocalKeeper } from '../local-keeper.ts';
 import { Channel } from './channel.ts';
 import type { Attached, Calls, KeeperSettings, News, WireProcess, WireTerminal, Words } from './contract.ts';
@@ -17,6 +17,8 @@ export interface Host {
   /** Makes this session the one that counts. */
   attach(session: HostSession, settings: KeeperSettings): Promise<{ keeper: LocalKeeper; attached: Attached }>;
   say(said: News['said']): void;
+  /** The gateway is there, and has read what it was told before. */
+  heard(): void;
   close(): Promise<void>;
   cast(id: string): KeptCast;
   command(handle: number): KeptCommand;
@@ -85,9 +87,15 @@ export class HostSession {
       writeTerminal: async ({ terminal, data }) => done(await this.#host.terminal(terminal)?.write(data)),
       struckTerminal: async ({ terminal }) => (await this.#host.terminal(terminal)?.struck()) ?? null,
       killTerminal: async ({ terminal, limit }) => done(await this.#host.terminal(terminal)?.kill(limit)),
-      ping: async () => this.#attached.recording(),
+      ping: async () => this.#ping(),
       close: async () => done(await this.#host.close()),
     };
+  }
+
+  #ping(): RecordingState {
+    const recording = this.#attached.recording();
+    this.#host.heard();
+    return recording;
   }
 
   async #openLog({ spec, place, notes }: Calls['openLog'][0]): Promise<null> {

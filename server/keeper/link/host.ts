@@ -14,6 +14,8 @@ const MAX_SAID = 100;
 const FIRST_MS = 30_000;
 /** What commands that have ended printed, of all slots together: a gateway that lives has it too, so this is for the few of its last moments. */
 const MAX_ENDED_BYTES = 4 * 1024 * 1024;
+/** The same while there is no gateway, and nobody else has it: of thirty commands all that they keep when nothing is said. */
+const MAX_UNTOLD_BYTES = 32 * 1024 * 1024;
 
 export interface HostOptions {
   readonly dataDir: string;
@@ -32,6 +34,7 @@ export class KeeperHost implements Host {
   /** With output in memory, the first to end first. */
   readonly #ended = new Set<KeptCommand>();
   #endedBytes = 0;
+  #maxEndedBytes = MAX_ENDED_BYTES;
   #handles = 0;
   #keeper: Promise<LocalKeeper> | null = null;
   #session: HostSession | null = null;
@@ -101,6 +104,12 @@ export class KeeperHost implements Host {
 
   async #settled(): Promise<void> {
     while (this.#changing.size > 0) await Promise.allSettled(this.#changing);
+  }
+
+  /** Who goes on asking, seconds after it came, has what it was told then. */
+  heard(): void {
+    this.#maxEndedBytes = MAX_ENDED_BYTES;
+    this.#shrinkEnded();
   }
 
   say(said: News['said']): void {
@@ -187,8 +196,12 @@ export class KeeperHost implements Host {
   #keepEnded(command: KeptCommand): void {
     this.#ended.add(command);
     this.#endedBytes += command.bytes;
+    this.#shrinkEnded();
+  }
+
+  #shrinkEnded(): void {
     for (const oldest of this.#ended) {
-      if (this.#endedBytes <= MAX_ENDED_BYTES) return;
+      if (this.#endedBytes <= this.#maxEndedBytes) return;
       this.#ended.delete(oldest);
       this.#endedBytes -= oldest.bytes;
       oldest.shrink();
@@ -223,6 +236,7 @@ export class KeeperHost implements Host {
   async #left(session: HostSession): Promise<void> {
     if (this.#session !== session) return;
     this.#session = null;
+    this.#maxEndedBytes = MAX_UNTOLD_BYTES;
     // The lease that it had just asked for lives on too.
     await this.#settled();
     if (this.#session !== null || this.#closing !== null) return;

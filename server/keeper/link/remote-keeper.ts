@@ -19,6 +19,7 @@ import type {
 } from '../keeper.ts';
 import type { KeeperLog } from '../local-keeper.ts';
 import type { CastPlace } from '../recorder.ts';
+import { tryAgain } from './again.ts';
 import type { Attached, Greeting, KeeperSettings, News, WireLease, WireProcess, WireTerminal } from './contract.ts';
 import { MirrorLog } from './mirror-log.ts';
 import { accepted, KeeperError, KeeperGone, reachKeeper } from './reach.ts';
@@ -31,8 +32,6 @@ const PING_MS = 5_000;
 /** A keeper that does not listen to us any more is gone in a moment. */
 const ATTACH_TRIES = 20;
 const ATTACH_AGAIN_MS = 100;
-/** Between two tries to start a keeper after one has died. */
-const RETRY_MS = [0, 200, 1000, 5000] as const;
 
 export interface RemoteKeeperOptions {
   readonly settings: KeeperSettings;
@@ -44,7 +43,7 @@ export interface RemoteKeeperOptions {
 }
 
 export class RemoteKeeper implements Keeper {
-  /** Called when a keeper died and another one is there. Nothing that ran before does. */
+  /** Called when a keeper died and another one is there, and again when it rejects. Nothing that ran before does. */
   restarted: () => Promise<void> = async () => undefined;
   readonly #options: RemoteKeeperOptions;
   readonly #logs = new Map<string, MirrorLog>();
@@ -368,17 +367,16 @@ export class RemoteKeeper implements Keeper {
   }
 
   async #startAgain(): Promise<void> {
-    for (let attempt = 0; !this.#leaving; attempt++) {
-      await delay(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)], undefined, { ref: false });
-      if (this.#leaving) return;
-      try {
-        await this.#attach();
-        if (!this.#leaving) await this.restarted();
-        return;
-      } catch (error) {
-        this.#tell(error, 'a new keeper could not be started');
-      }
-    }
+    await this.#tryAgain('a new keeper could not be started', () => this.#attach());
+    const link = this.#link;
+    // On a disk that is full no recording begins. When this keeper dies too, it is for the next one.
+    await this.#tryAgain('what lives on could not go on with the new keeper', async () => {
+      if (this.#link === link) await this.restarted();
+    });
+  }
+
+  async #tryAgain(message: string, work: () => Promise<void>): Promise<void> {
+    await tryAgain({ work, failed: (error) => this.#tell(error, message), isOver: () => this.#leaving });
   }
 
   async #ping(): Promise<void> {

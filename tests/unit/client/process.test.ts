@@ -97,6 +97,37 @@ test('a client that takes a lease up gets the output that comes before the reply
   expect(await process.exit).toMatchObject({ process: 'p4' });
 });
 
+test('who reads slowly holds the command back, on each connection anew, and lets it go on when it has caught up', async () => {
+  server.answer('exec.start', () => ({ process: 'p1' }));
+  server.answer('exec.hold', () => ({}));
+  const slot = await (await server.client()).acquire();
+  const process = await slot.exec.start({ command: 'x' });
+  const mib = 1024 * 1024;
+  let printed = 0;
+  const print = (count: number): void => {
+    for (let part = 0; part < count; part++, printed += mib) {
+      const data = 'x'.repeat(mib);
+      server.peer.notify('exec.output', { process: 'p1', stream: 'stdout', data, offset: printed });
+    }
+  };
+  const held = (): unknown[] => server.seen('exec.hold').map(({ params }) => params['on']);
+  const reader = process[Symbol.asyncIterator]();
+  const first = reader.next();
+  print(1);
+  await first;
+  print(9);
+  await server.until('it is held back', () => held().length === 1);
+  server.peer.socket.terminate();
+  await server.until('the resume', () => server.seen('slot.acquire').length === 2);
+  await server.until('it is held back again', () => held().length === 2);
+  for (let part = 1; part < 10; part++) await reader.next();
+  const last = reader.next();
+  await server.until('it goes on', () => held().length === 3);
+  expect(held()).toEqual([true, true, false]);
+  server.peer.notify('exec.exit', EXIT);
+  expect((await last).done).toBe(true);
+});
+
 test('bytes are written as base64, text as it is', async () => {
   server.answer('exec.start', () => ({ process: 'p1' }));
   server.answer('exec.write', () => ({}));

@@ -50,7 +50,7 @@ const promised: Readonly<Record<FaultName, readonly [code: number, http: number]
 const promisedMethods = [
   'server.info rpc.discover',
   'slot.acquire slot.release slot.reset slot.list slot.info slot.takeover slot.giveback',
-  'exec.run exec.start exec.write exec.signal exec.wait exec.list',
+  'exec.run exec.start exec.write exec.signal exec.wait exec.hold exec.list',
   'terminal.start terminal.run terminal.write terminal.keys terminal.resize terminal.capture terminal.wait terminal.stop',
   'watch.start watch.stop watch.slots',
   'cast.list cast.info cast.verify cast.pin cast.seek cast.read cast.output',
