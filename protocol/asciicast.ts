@@ -52,6 +52,16 @@ export interface CastGap {
   readonly to: number;
 }
 
+/** Where a decoder can go on in the middle of a file: between two lines. */
+export interface CastPlace {
+  readonly version: 2 | 3;
+  /** Bytes before it. */
+  readonly offset: number;
+  /** Of the last frame before it. */
+  readonly seq: number;
+  readonly timeMs: number;
+}
+
 /** Where a line stands in the file, in bytes: its first one, and the one after its newline. */
 interface Place {
   readonly start: number;
@@ -86,8 +96,12 @@ export class CastError extends Error {
 export const SEAL = '# slotcast end ';
 export const GAP = '# slotcast gap ';
 const NEWLINE = 10;
+const BYTE_ORDER_MARK = 0xfeff;
 /** A frame has at most 64 KiB of text, six times that when all of it is escaped; other programs write longer lines. */
 export const MAX_LINE_BYTES = 16 * 1024 * 1024;
+
+/** Bytes decoded at once: V8 keeps strings of over 128 KiB apart, and to make one takes as long as to parse it. */
+const TEXT_BYTES = 32 * 1024;
 
 /** What the numbers of a damaged file may be at most, so that one can count on with them: a Date's range, and more than any file has. */
 const MAX_SECONDS = 8_640_000_000_000;
@@ -164,7 +178,17 @@ export class CastDecoder {
   /** Microseconds, so that other programs' finer intervals add up too. */
   #timeUs = 0;
   #seq = 0;
-  readonly #text = new TextDecoder();
+  /** Marks of the byte order are left out of each line by itself, since many lines are decoded at once. */
+  readonly #text = new TextDecoder('utf-8', { ignoreBOM: true });
+
+  /** `from`: a place of the file that is not its beginning. */
+  constructor(from: CastPlace | null = null) {
+    if (from === null) return;
+    this.#version = from.version;
+    this.#offset = from.offset;
+    this.#seq = from.seq;
+    this.#timeUs = from.timeMs * 1000;
+  }
 
   /** The line that has begun and not ended. */
   get rest(): string {
@@ -179,12 +203,36 @@ export class CastDecoder {
   /** What the lines that this piece completes say. Throws CastError at a line that is no asciicast, after what came before it. */
   *decode(piece: Uint8Array): Generator<CastItem, void, undefined> {
     let from = 0;
-    for (let to = piece.indexOf(NEWLINE); to !== -1; to = piece.indexOf(NEWLINE, from)) {
-      const item = this.#endLine(piece.subarray(from, to));
+    if (this.#pieces.length > 0) {
+      from = piece.indexOf(NEWLINE) + 1;
+      if (from > 0) yield* this.#lines(this.#joined(piece.subarray(0, from)));
+    }
+    const end = piece.lastIndexOf(NEWLINE) + 1;
+    while (from < end) {
+      const to = endOfLines(piece, from);
+      yield* this.#lines(piece.subarray(from, to));
+      from = to;
+    }
+    if (end < piece.length) this.#keep(Uint8Array.prototype.slice.call(piece, end));
+  }
+
+  /** What whole lines say. Decoded at once: to decode each by itself takes as long as to parse it. */
+  *#lines(bytes: Uint8Array): Generator<CastItem, void, undefined> {
+    const text = this.#text.decode(bytes);
+    // Where there are as many characters as bytes, each is one, and the ends of lines need not be looked for twice.
+    const isPlain = text.length === bytes.length;
+    const base = this.#offset;
+    let end = 0;
+    for (let from = 0; from < text.length; ) {
+      const to = text.indexOf('\n', from);
+      end = isPlain ? to + 1 : bytes.indexOf(NEWLINE, end) + 1;
+      const line = text.slice(text.charCodeAt(from) === BYTE_ORDER_MARK ? from + 1 : from, to);
       from = to + 1;
+      this.#line++;
+      const item = this.#item(line, base + end);
+      this.#offset = base + end;
       if (item !== null) yield item;
     }
-    if (from < piece.length) this.#keep(Uint8Array.prototype.slice.call(piece, from));
   }
 
   /** `piece` is a copy: a Buffer's own slice() would share the memory of the reader, who uses it again. */
@@ -194,25 +242,23 @@ export class CastDecoder {
     if (this.#pieceBytes > MAX_LINE_BYTES) throw this.#error(`longer than ${MAX_LINE_BYTES} bytes`, this.#line + 1);
   }
 
-  #endLine(last: Uint8Array): CastItem | null {
-    const bytes = this.#pieceBytes === 0 ? last : join([...this.#pieces, last], this.#pieceBytes + last.length);
+  #joined(last: Uint8Array): Uint8Array {
+    const bytes = join([...this.#pieces, last], this.#pieceBytes + last.length);
     this.#pieces = [];
     this.#pieceBytes = 0;
-    this.#line++;
-    const place = { start: this.#offset, end: this.#offset + bytes.length + 1 };
-    const item = this.#item(this.#text.decode(bytes), place);
-    this.#offset = place.end;
-    return item;
+    return bytes;
   }
 
-  #item(line: string, place: Place): CastItem | null {
+  /** What the line says that begins at #offset. */
+  #item(line: string, end: number): CastItem | null {
+    const start = this.#offset;
     if (this.#version === null) {
       const header = this.#header(line);
       this.#version = header.version;
-      return { kind: 'header', header, ...place };
+      return { kind: 'header', header, start, end };
     }
-    if (line.startsWith('[')) return this.#event(line, place);
-    if (line.startsWith('#')) return this.#comment(line, place);
+    if (line.startsWith('[')) return this.#event(line, end);
+    if (line.startsWith('#')) return this.#comment(line, { start, end });
     if (line.trim() === '') return null;
     throw this.#error('neither an event nor a comment');
   }
@@ -241,7 +287,7 @@ export class CastDecoder {
     };
   }
 
-  #event(line: string, place: Place): CastItem | null {
+  #event(line: string, end: number): CastItem | null {
     const given = this.#parse(line);
     if (!Array.isArray(given)) throw this.#error('no event');
     const [time, code, data]: unknown[] = given;
@@ -255,7 +301,8 @@ export class CastDecoder {
       if (typeof data !== 'string') throw this.#error('the data of the event is no text');
       this.#seq++;
     } else if (typeof data !== 'string') return null;
-    return { kind: 'event', seq: this.#seq, timeMs: Math.round(this.#timeUs / 1000), code, data, ...place };
+    const timeMs = Math.round(this.#timeUs / 1000);
+    return { kind: 'event', seq: this.#seq, timeMs, code, data, start: this.#offset, end };
   }
 
   #comment(line: string, place: Place): CastItem | null {
@@ -298,20 +345,10 @@ export function parseSeal(line: string): CastSeal | null {
   }
 }
 
-/** A file of either version, fed in pieces, as v2: absolute times, without what v2 doesn't know. */
-export class V2Converter {
-  readonly #decoder = new CastDecoder();
-  readonly #encoder = new CastEncoder(2);
-
-  /** The v2 lines for the lines that this piece completes. Throws CastError. */
-  convert(piece: Uint8Array): string {
-    let text = '';
-    for (const item of this.#decoder.decode(piece)) {
-      if (item.kind === 'header') text += encodeHeader({ ...item.header, version: 2 });
-      else if (item.kind === 'event') text += this.#encoder.encode(item);
-    }
-    return text;
-  }
+/** Where the last line ends that fits into a text; of a longer one its own end. */
+function endOfLines(piece: Uint8Array, from: number): number {
+  const last = piece.lastIndexOf(NEWLINE, from + TEXT_BYTES - 1);
+  return (last >= from ? last : piece.indexOf(NEWLINE, from)) + 1;
 }
 
 function join(pieces: readonly Uint8Array[], length: number): Uint8Array {

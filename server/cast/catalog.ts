@@ -5,8 +5,8 @@ import { type CastInfo, castId } from '../../protocol/cast.ts';
 import { Fault } from '../../protocol/fault.ts';
 import { DIGEST, Digests } from './digest.ts';
 import type { IndexCache, ShelfOptions } from './index-cache.ts';
+import { KEPT_FROM_BYTES, SCREENS } from './kept.ts';
 import { inParallel, MAX_OPEN } from './parallel.ts';
-import { KEPT_FROM_BYTES, SCREENS } from './screen-cache.ts';
 import { Slice } from './slice.ts';
 import { PIN } from './stock.ts';
 import { readSummary, type Summary, startOf } from './summary.ts';
@@ -140,9 +140,12 @@ export class Catalog {
     if (this.#closed) return;
     const summary = await this.summary(cast);
     if (summary === null || summary.seal === null) return;
+    const { indexes } = this.#options;
+    const isLarge = summary.bytes >= KEPT_FROM_BYTES;
+    // Its digest is then made from the same reading.
+    if (isLarge) await indexes.open(cast);
     await this.#digests.failed(cast, summary.bytes);
-    if (summary.bytes >= KEPT_FROM_BYTES && !this.#closed)
-      await this.#options.indexes.keepScreens(cast, () => !this.#closed);
+    if (isLarge && !this.#closed) await indexes.keepScreens(cast, () => !this.#closed);
   }
 
   async #entries(): Promise<Entry[]> {

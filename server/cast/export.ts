@@ -1,5 +1,5 @@
 // A cast as a download: v3 as it lies on the disk, v2, or the text that a reader would have seen. Streams; never the whole file in memory.
-import { V2Converter } from '../../protocol/asciicast.ts';
+import { V2Converter } from '../../protocol/asciicast-v2.ts';
 import { PlainText } from './plain-text.ts';
 import { openCast, readItems, readPieces, START, wholeBytes } from './recording.ts';
 import { Slice } from './slice.ts';

@@ -6,6 +6,13 @@ const MIN_IDLE_MS = 2000;
 /** A reply of a quarter of a megabyte; a recording that has more pauses takes six hours at least. */
 const MAX_RANGES = 10_000;
 
+/** The pauses so far, to go on with later. */
+export interface IdleState {
+  readonly ranges: readonly Range[];
+  /** Time of the last output. */
+  readonly lastMs: number;
+}
+
 interface Range {
   readonly fromMs: number;
   readonly toMs: number;
@@ -13,8 +20,17 @@ interface Range {
 
 export class Idle {
   /** In order of time; up to twice the bound, so that it is seldom cut. */
-  #ranges: Range[] = [];
-  #lastMs = 0;
+  #ranges: Range[];
+  #lastMs: number;
+
+  constructor(state: IdleState = { ranges: [], lastMs: 0 }) {
+    this.#ranges = [...state.ranges];
+    this.#lastMs = state.lastMs;
+  }
+
+  get state(): IdleState {
+    return { ranges: longest(this.#ranges), lastMs: this.#lastMs };
+  }
 
   /** How many are held. */
   get size(): number {

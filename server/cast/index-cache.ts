@@ -3,9 +3,11 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { castId } from '../../protocol/cast.ts';
+import { KEPT_FROM_BYTES, readKept, SCREENS } from './kept.ts';
 import { noSuchCast } from './recording.ts';
-import { SCREENS, ScreenCache } from './screen-cache.ts';
+import { ScreenCache } from './screen-cache.ts';
 import { SeekIndex } from './seek-index.ts';
+import { readSummary } from './summary.ts';
 
 /** Screens kept in memory: those of some two gigabytes of casts. */
 const MAX_CACHE_CHARS = 64 * 1024 * 1024;
@@ -30,14 +32,23 @@ export interface ShelfOptions {
 export interface Known {
   readonly index: SeekIndex;
   readonly screens: ScreenCache;
+  /** Resolves when what is kept beside the cast was taken over, if there is something. */
+  readonly loaded: Promise<void>;
+  /** What is known of it stands beside the cast, or somebody was told that it doesn't. */
+  isKept: boolean;
+}
+
+export interface IndexCacheOptions extends ShelfOptions {
+  /** Told of a large sealed cast that was read since nothing is kept beside it. */
+  readonly unkept: (cast: string) => void;
 }
 
 export class IndexCache {
-  readonly #options: ShelfOptions;
+  readonly #options: IndexCacheOptions;
   /** In the order of use, the one used last at the end. */
   readonly #known = new Map<string, Known>();
 
-  constructor(options: ShelfOptions) {
+  constructor(options: IndexCacheOptions) {
     this.#options = options;
   }
 
@@ -51,24 +62,38 @@ export class IndexCache {
   async open(cast: string): Promise<Known> {
     const path = this.path(cast);
     await this.#options.live(cast)?.flush?.();
+    // Whoever comes while it is being read for the first time waits for the same.
     const known = this.#known.get(cast) ?? newKnown(cast, path);
-    await known.index.update();
     this.#known.delete(cast);
     this.#known.set(cast, known);
+    try {
+      await known.loaded;
+      await known.index.update();
+    } catch (error) {
+      if (this.#known.get(cast) === known) this.#known.delete(cast);
+      throw error;
+    }
     this.#trim(cast);
+    if (!known.isKept && known.index.places !== null && known.index.end.offset >= KEPT_FROM_BYTES) {
+      known.isKept = true;
+      this.#options.unkept(cast);
+    }
     return known;
   }
 
-  /** As open, but a cast that nobody looks at is not kept in the place of others. */
+  /** An index with the sum of its commands; a cast that nobody looks at is not kept in the place of others. */
   async pass(cast: string): Promise<SeekIndex> {
-    const index = this.#known.get(cast)?.index ?? new SeekIndex(cast, this.path(cast));
+    const known = this.#known.get(cast);
+    await known?.loaded;
+    const index = known === undefined || known.index.isTakenOver ? new SeekIndex(cast, this.path(cast)) : known.index;
     await index.update();
     return index;
   }
 
   /** Draws the screens of a sealed cast and keeps them beside it, so that each moment of it is at hand. */
   async keepScreens(cast: string, isWanted: () => boolean): Promise<void> {
-    await (await this.open(cast)).screens.keep(isWanted);
+    const known = await this.open(cast);
+    if (!known.index.isTakenOver) await known.screens.keep(screensPath(this.path(cast)), isWanted);
   }
 
   /** Removes them when their cast is gone. */
@@ -103,7 +128,20 @@ const screensPath = (path: string): string => path.replace(/\.cast$/, SCREENS);
 
 function newKnown(cast: string, path: string): Known {
   const index = new SeekIndex(cast, path);
-  return { index, screens: new ScreenCache(index, screensPath(path)) };
+  const screens = new ScreenCache(index);
+  const known = { index, screens, isKept: false };
+  return Object.assign(known, { loaded: load(path, known) });
+}
+
+/** Nothing is taken over of a cast that still changes, or whose file can't be read: that is found out by who reads it. */
+async function load(path: string, known: Omit<Known, 'loaded'>): Promise<void> {
+  const summary = await readSummary(path).catch(() => null);
+  if (summary === null || summary.seal === null || summary.bytes < KEPT_FROM_BYTES) return;
+  const kept = await readKept(screensPath(path), summary.bytes);
+  if (kept === null) return;
+  known.index.takeOver(summary, kept.places);
+  known.screens.takeOver(kept.screens);
+  known.isKept = true;
 }
 
 function weight({ index, screens }: Known): number {

@@ -48,7 +48,7 @@ export class Library {
 
   constructor(options: LibraryOptions) {
     this.#options = options;
-    this.#indexes = new IndexCache(options);
+    this.#indexes = new IndexCache({ ...options, unkept: (cast) => this.#catalog.sealed(cast) });
     this.#catalog = new Catalog({ ...options, indexes: this.#indexes });
     this.#stock = new Stock({
       ...options,

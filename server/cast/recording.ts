@@ -52,23 +52,18 @@ export const noSuchCast = (cast: string): Fault =>
 
 /** What stands in a part, in batches. Throws CastError with line and offset in the file, after what came before it. */
 export async function* readItems(file: FileHandle, part: Part): AsyncGenerator<readonly CastItem[]> {
-  const { from } = part;
-  const decoder = new CastDecoder();
-  const prefix = from.offset === 0 ? '' : linesUpTo(from, part.version);
-  for (const _ of decoder.decode(Buffer.from(prefix)));
-  const shift = from.offset - Buffer.byteLength(prefix);
+  const { from, version } = part;
+  const decoder = new CastDecoder(from.offset === 0 ? null : { ...from, version });
   for await (const piece of readPieces(file, from.offset, part.end)) {
     const items: CastItem[] = [];
     let error: unknown = null;
     try {
-      for (const item of decoder.decode(piece)) {
-        items.push({ ...item, start: item.start + shift, end: item.end + shift });
-      }
+      for (const item of decoder.decode(piece)) items.push(item);
     } catch (caught) {
       error = caught;
     }
     yield items;
-    if (error instanceof CastError) throw await placed(file, error, error.offset + shift);
+    if (error instanceof CastError) throw await placed(file, error);
     if (error !== null) throw error;
   }
 }
@@ -98,15 +93,9 @@ export async function wholeBytes(file: FileHandle): Promise<number> {
   return 0;
 }
 
-/** A short file that brings a decoder to where it would be after everything before the place. */
-function linesUpTo({ seq, timeMs }: Place, version: 2 | 3): string {
-  const header = version === 3 ? { version, term: { cols: 1, rows: 1 } } : { version, width: 1, height: 1 };
-  const gap = seq === 0 ? '' : `# slotcast gap ${JSON.stringify({ from: 1, to: seq })}\n`;
-  return `${JSON.stringify(header)}\n${gap}[${timeMs / 1000}, "~", ""]\n`;
-}
-
 /** The error with its line counted from the beginning of the file. */
-async function placed(file: FileHandle, error: CastError, offset: number): Promise<CastError> {
+async function placed(file: FileHandle, error: CastError): Promise<CastError> {
+  const { offset } = error;
   let line = 1;
   for await (const piece of readPieces(file, 0, offset)) {
     for (let at = piece.indexOf(NEWLINE); at !== -1; at = piece.indexOf(NEWLINE, at + 1)) line++;

@@ -1,29 +1,17 @@
 // The screens of a cast: at its keyframes, drawn once and kept, each from the one before it; and at any moment, drawn from the nearest one.
 // It works in slices, so that a long cast doesn't hold up the others.
-import { z } from 'zod';
 import type { NumberedFrame } from '../../protocol/frame.ts';
 import { Emulator } from '../screen/emulator.ts';
 import { worthFeeding } from '../screen/feed.ts';
 import { piecesOf } from '../screen/piece.ts';
+import { writeKept } from './kept.ts';
 import type { SeekIndex } from './seek-index.ts';
-import { readSidecar, writeSidecar } from './sidecar.ts';
 import { Slice } from './slice.ts';
 
-/** Behind the name of a cast. */
-export const SCREENS = '.screens';
-/** A sealed cast from this size on keeps its screens beside it: drawing all of a smaller one takes some hundredths of a second. */
-export const KEPT_FROM_BYTES = 4 * 1024 * 1024;
 /** A gigabyte is drawn in less. What takes longer, since it was printed to be slow, is drawn when somebody asks. */
 const MAX_KEEP_MS = 60_000;
-/** Screens of some gigabytes of cast; what is larger is no file of ours. */
-const MAX_FILE_BYTES = 64 * 1024 * 1024;
-
-const file = z.strictObject({
-  version: z.literal(1),
-  /** Of the cast: a sealed one doesn't change. */
-  bytes: z.int(),
-  screens: z.array(z.string()),
-});
+/** Screens drawn in one go when nobody waits: who comes meanwhile waits some hundredths of a second. */
+const KEPT_AT_ONCE = 16;
 
 export interface ScreenAt {
   /** Of the last frame that the screen shows. */
@@ -37,9 +25,6 @@ export interface ScreenAt {
 
 export class ScreenCache {
   readonly #index: SeekIndex;
-  /** Of the file that keeps them. */
-  readonly #path: string;
-  #isLoaded = false;
   /** By number of the keyframe; the first needs none. */
   #screens: string[] = [''];
   /** Characters in #screens. */
@@ -47,9 +32,14 @@ export class ScreenCache {
   /** One chain is drawn at a time; a second caller would only draw the same. */
   #turn: Promise<void> = Promise.resolve();
 
-  constructor(index: SeekIndex, path: string) {
+  constructor(index: SeekIndex) {
     this.#index = index;
-    this.#path = path;
+  }
+
+  /** Instead of drawing them: one for each keyframe of the index. */
+  takeOver(screens: readonly string[]): void {
+    this.#screens = [...screens];
+    this.chars = screens.reduce((sum, screen) => sum + screen.length, 0);
   }
 
   /** The screen before the frame that follows a keyframe. */
@@ -60,17 +50,17 @@ export class ScreenCache {
     return this.#screens[number] ?? '';
   }
 
-  /** Draws all of a sealed cast and keeps them in the file, as far as that can be written; gives up as soon as nobody wants it. */
-  async keep(isWanted: () => boolean): Promise<void> {
-    const { seal, end, keyframes } = this.#index;
-    if (seal === null) return;
+  /** Draws all of a sealed cast and keeps what is known of it in this file, as far as that can be written; gives up as soon as nobody wants it. */
+  async keep(path: string, isWanted: () => boolean): Promise<void> {
+    const { places, end } = this.#index;
+    if (places === null) return;
+    const last = places.keyframes.length - 1;
     const deadlineMs = performance.now() + MAX_KEEP_MS;
-    for (let number = 1; number < keyframes.length; number++) {
+    while (this.#screens.length <= last) {
       if (performance.now() > deadlineMs || !isWanted()) return;
-      await this.#upTo(number);
+      await this.#upTo(Math.min(last, this.#screens.length - 1 + KEPT_AT_ONCE));
     }
-    if (this.#screens.length < keyframes.length) return;
-    await writeSidecar(this.#path, { version: 1, bytes: end.offset, screens: this.#screens }).catch(() => {});
+    await writeKept(path, end.offset, { places, screens: this.#screens });
   }
 
   /** The screen with every frame in it up to this moment; `text` when it is asked for. */
@@ -93,38 +83,33 @@ export class ScreenCache {
   }
 
   async #upTo(number: number): Promise<void> {
-    const done = this.#turn.then(async () => {
-      await this.#load();
-      await this.#drawUpTo(number);
-    });
+    const done = this.#turn.then(() => this.#drawUpTo(number));
     this.#turn = done.catch(() => {});
     await done;
   }
 
-  /** Takes what the file has, if it fits the cast. */
-  async #load(): Promise<void> {
-    const { seal, end, keyframes } = this.#index;
-    if (this.#isLoaded || seal === null || end.offset < KEPT_FROM_BYTES) return;
-    this.#isLoaded = true;
-    const found = file.safeParse(await readSidecar(this.#path, MAX_FILE_BYTES));
-    if (!found.success || found.data.bytes !== end.offset || found.data.screens.length !== keyframes.length) return;
-    this.#screens = found.data.screens;
-    this.chars = this.#screens.reduce((sum, screen) => sum + screen.length, 0);
-  }
-
   async #drawUpTo(number: number): Promise<void> {
+    const { keyframes } = this.#index;
     const first = this.#screens.length - 1;
     if (first >= number) return;
     const emulator = await this.#enter(first);
+    const take = (): void => {
+      const screen = emulator.snapshot();
+      this.#screens.push(screen);
+      this.chars += screen.length;
+    };
     try {
-      for (let next = first + 1; next <= number; next++) {
-        const end = this.#index.keyframes[next]?.offset;
-        if (end === undefined) return;
-        for await (const batch of this.#index.frames(next - 1, end)) await feed(emulator, batch);
-        const screen = emulator.snapshot();
-        this.#screens.push(screen);
-        this.chars += screen.length;
+      for await (const batch of this.#index.frames(first, keyframes[number]?.offset)) {
+        for (let from = 0; from < batch.length; ) {
+          const nextSeq = keyframes[this.#screens.length]?.seq ?? Number.POSITIVE_INFINITY;
+          const past = batch.findIndex(({ seq }, at) => at >= from && seq > nextSeq);
+          const to = past === -1 ? batch.length : past;
+          await feed(emulator, batch.slice(from, to));
+          if (past !== -1) take();
+          from = to;
+        }
       }
+      if (this.#screens.length === number) take();
     } finally {
       emulator.close();
     }

@@ -6,8 +6,9 @@ import { parseLabel } from '../../protocol/command-mark.ts';
 import { Fault } from '../../protocol/fault.ts';
 import type { FrameCode, NumberedFrame } from '../../protocol/frame.ts';
 import { frameCodes } from '../../protocol/vocabulary.ts';
-import { Idle } from './idle.ts';
+import { Idle, type IdleState } from './idle.ts';
 import { openCast, type Part, type Place, readItems, START, wholeBytes, withFile } from './recording.ts';
+import type { Summary } from './summary.ts';
 import { Tally } from './tally.ts';
 
 /** A keyframe each so often, so that a player loads little for a slow cast … */
@@ -33,12 +34,24 @@ export interface Mark {
   readonly label: string;
 }
 
-/** What has been read so far. */
-interface Reached extends Place {
-  readonly cols: number;
-  readonly rows: number;
+/** What an index knows, to be kept. */
+export interface Places {
+  readonly keyframes: readonly Keyframe[];
+  readonly marks: readonly Mark[];
+  readonly idle: IdleState;
+  /** Of the last frame. */
+  readonly end: { readonly seq: number; readonly timeMs: number; readonly cols: number; readonly rows: number };
+}
+
+/** What has been read so far. One that is changed with each line: a copy for each would take as long as to read it. */
+interface Reached {
+  offset: number;
+  seq: number;
+  timeMs: number;
+  cols: number;
+  rows: number;
   /** Characters of output since the last keyframe. */
-  readonly chars: number;
+  chars: number;
 }
 
 export class SeekIndex {
@@ -52,8 +65,11 @@ export class SeekIndex {
   /** Commands among the marks that have not ended so far: no more than may run at once. */
   readonly #open = new Set<string>();
   idle = new Idle();
+  /** Of what this index has read itself: what was taken over knows no sum. */
   tally = new Tally();
-  end: Reached = { ...START, cols: 0, rows: 0, chars: 0 };
+  /** Whether what is known was taken over, and nothing was read. */
+  isTakenOver = false;
+  readonly end: Reached = { ...START, cols: 0, rows: 0, chars: 0 };
   #damage: CastError | null = null;
   #turn: Promise<void> = Promise.resolve();
 
@@ -67,6 +83,24 @@ export class SeekIndex {
     const done = this.#turn.then(() => withFile(this.path, this.cast, (file) => this.#extend(file)));
     this.#turn = done.catch(() => {});
     return done;
+  }
+
+  /** null unless everything up to the seal can be read. */
+  get places(): Places | null {
+    if (this.seal === null || this.#damage !== null) return null;
+    const { seq, timeMs, cols, rows } = this.end;
+    return { keyframes: this.keyframes, marks: this.marks, idle: this.idle.state, end: { seq, timeMs, cols, rows } };
+  }
+
+  /** Instead of reading a sealed cast: what another index has learned from it. */
+  takeOver({ header, seal, bytes }: Summary, { keyframes, marks, idle, end }: Places): void {
+    this.header = header;
+    this.seal = seal;
+    for (const keyframe of keyframes) this.keyframes.push(keyframe);
+    for (const mark of marks) this.marks.push(mark);
+    this.idle = new Idle(idle);
+    Object.assign(this.end, end, { offset: bytes });
+    this.isTakenOver = true;
   }
 
   /** Throws CAST_DAMAGED unless everything up to this moment can be read. */
@@ -99,7 +133,7 @@ export class SeekIndex {
     const size = await wholeBytes(file);
     if (size < this.end.offset) this.#forget();
     if (this.#damage !== null || size === this.end.offset) return;
-    const part: Part = { from: this.end, end: size, version: this.header?.version ?? 3 };
+    const part: Part = { from: { ...this.end }, end: size, version: this.header?.version ?? 3 };
     try {
       for await (const items of readItems(file, part)) for (const item of items) this.#take(item);
     } catch (error) {
@@ -118,21 +152,22 @@ export class SeekIndex {
     this.#open.clear();
     this.idle = new Idle();
     this.tally = new Tally();
-    this.end = { ...START, cols: 0, rows: 0, chars: 0 };
+    this.isTakenOver = false;
+    Object.assign(this.end, { ...START, cols: 0, rows: 0, chars: 0 });
   }
 
   #take(item: CastItem): void {
     if (item.kind === 'header') this.#begin(item.header, item.end);
     else if (item.kind === 'seal') this.seal = item.seal;
-    else if (item.kind === 'gap') this.end = { ...this.end, seq: Math.max(this.end.seq, item.gap.to) };
+    else if (item.kind === 'gap') this.end.seq = Math.max(this.end.seq, item.gap.to);
     else if (item.kind === 'event') this.#event(item);
-    this.end = { ...this.end, offset: item.end };
+    this.end.offset = item.end;
   }
 
   #begin(header: CastHeader, offset: number): void {
     this.header = header;
     const { cols, rows } = header;
-    this.end = { ...START, offset, cols, rows, chars: 0 };
+    Object.assign(this.end, { ...START, offset, cols, rows, chars: 0 });
     this.keyframes.push({ ...START, offset, startMs: 0, cols, rows });
   }
 
@@ -153,16 +188,17 @@ export class SeekIndex {
     if (draws && due && timeMs > end.timeMs) {
       const { cols, rows } = end;
       this.keyframes.push({ offset: event.start, seq: end.seq, timeMs: end.timeMs, startMs: timeMs, cols, rows });
-      this.end = { ...end, chars: 0 };
+      end.chars = 0;
     }
-    if (code === 'o') this.idle.output(timeMs);
-    if (code === 'm') {
+    if (code === 'o') {
+      this.idle.output(timeMs);
+      end.chars += data.length;
+    } else if (code === 'm') {
       this.tally.take(data);
       this.#mark({ timeMs, seq, label: data });
-    }
-    const size = code === 'r' ? sizeOf(data) : null;
-    const chars = this.end.chars + (code === 'o' ? data.length : 0);
-    this.end = { ...this.end, ...size, seq, timeMs, chars };
+    } else if (code === 'r') Object.assign(end, sizeOf(data));
+    end.seq = seq;
+    end.timeMs = timeMs;
   }
 }
 

@@ -2,7 +2,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type AlisMessage, decodeAlis, encodeAlis } from '../../protocol/alis.ts';
-import { CastDecoder, CastError, type CastItem, V2Converter } from '../../protocol/asciicast.ts';
+import { CastDecoder, CastError, type CastItem } from '../../protocol/asciicast.ts';
+import { V2Converter } from '../../protocol/asciicast-v2.ts';
 import { asked, timeout } from './fuzz.ts';
 import { damage, pieces } from './mutation.ts';
 

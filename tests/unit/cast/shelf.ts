@@ -35,8 +35,11 @@ export function castText(about: CastText, events: readonly Event[]): string {
 }
 
 const directories: string[] = [];
+const libraries: Library[] = [];
 
 afterEach(async () => {
+  // What one learns it writes down in the background.
+  for (const library of libraries.splice(0)) await library.close();
   for (const directory of directories.splice(0)) await rm(directory, { recursive: true, force: true });
 });
 
@@ -46,9 +49,15 @@ export async function directory(): Promise<string> {
   return made;
 }
 
+export function libraryOf(dir: string, live: Readonly<Record<string, LiveCast>> = {}): Library {
+  const library = new Library({ dir, live: (cast) => live[cast] ?? null });
+  libraries.push(library);
+  return library;
+}
+
 export async function shelf(live: Readonly<Record<string, LiveCast>> = {}) {
   const dir = await directory();
-  const library = new Library({ dir, live: (cast) => live[cast] ?? null });
+  const library = libraryOf(dir, live);
   const put = async (about: CastText, events: readonly Event[]): Promise<string> => {
     const path = join(dir, `${about.cast}.cast`);
     await writeFile(path, castText(about, events));

@@ -4,7 +4,7 @@ import { chmod } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { V2Converter } from '../../../protocol/asciicast.ts';
+import { V2Converter } from '../../../protocol/asciicast-v2.ts';
 import { startLabel } from '../../../protocol/command-mark.ts';
 import { castPath } from '../../../server/keeper/cast-place.ts';
 import { statOf } from '../../../server/keeper/foreground.ts';

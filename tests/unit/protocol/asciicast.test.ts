@@ -15,8 +15,8 @@ import {
   encodeHeader,
   encodeSeal,
   MAX_LINE_BYTES,
-  V2Converter,
 } from '../../../protocol/asciicast.ts';
+import { V2Converter } from '../../../protocol/asciicast-v2.ts';
 
 const header: CastHeader = {
   version: 3,
