@@ -26,6 +26,11 @@ export class ViewerText {
   #held = '';
   #number = 0;
 
+  /** Whether no sequence has begun: what holds nothing back then passes as it is. */
+  get isAtRest(): boolean {
+    return this.#state === 'text';
+  }
+
   /** The text of the next frame, as a viewer may have it. */
   push(data: string): string {
     let passed = '';
@@ -116,6 +121,9 @@ export class ViewerText {
     return held + this.#inText(char, code);
   }
 }
+
+/** Whether a sequence may begin in it that is left out, or that can't be judged yet. */
+export const mayHoldBack = (data: string): boolean => indexOfSuspect(data, 0) >= 0;
 
 /** Where an OSC may begin: other sequences, which are most, are passed over without a look at each character. */
 function indexOfSuspect(data: string, from: number): number {

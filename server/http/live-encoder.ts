@@ -20,7 +20,7 @@ export interface LiveEncoder {
   hello(): readonly LiveMessage[];
   /** Everything is as in this screen; also in the middle of a stream. */
   screen(state: LiveState): readonly LiveMessage[];
-  frame(frame: NumberedFrame): LiveMessage;
+  frames(frames: readonly NumberedFrame[]): readonly LiveMessage[];
   /** Nothing follows. */
   end(): readonly LiveMessage[];
   /** The close code by which the player knows that it is over and does not come back. */
@@ -31,7 +31,10 @@ export interface LiveEncoder {
 export const liveProtocols = [ALIS_PROTOCOL, 'v3.asciicast', 'v2.asciicast'] as const;
 
 /** Encoded ALiS events that viewers share: all of them get the same bytes but for the first event after a screen. */
-export type SharedEvents = WeakMap<NumberedFrame, { readonly dtUs: number; readonly bytes: Uint8Array }>;
+export type SharedEvents = WeakMap<
+  readonly NumberedFrame[],
+  { readonly afterMs: number; readonly messages: readonly LiveMessage[] }
+>;
 
 export function liveEncoder(protocol: string, shared: SharedEvents): LiveEncoder {
   if (protocol === 'v2.asciicast') return new CastEncoder(2);
@@ -59,15 +62,18 @@ class AlisEncoder implements LiveEncoder {
     return [encodeAlis({ kind: 'init', lastId: seq, timeUs: timeMs * 1000, cols, rows, screen: playable(ansi) })];
   }
 
-  frame(frame: NumberedFrame): LiveMessage {
-    const dtUs = Math.max(0, frame.timeMs - this.#lastMs) * 1000;
-    this.#lastId = frame.seq;
-    this.#lastMs = frame.timeMs;
-    const known = this.#shared.get(frame);
-    if (known?.dtUs === dtUs) return known.bytes;
-    const bytes = encodeAlis({ kind: 'event', id: frame.seq, dtUs, code: frame.code, data: playable(frame.data) });
-    this.#shared.set(frame, { dtUs, bytes });
-    return bytes;
+  frames(frames: readonly NumberedFrame[]): readonly LiveMessage[] {
+    const known = this.#shared.get(frames);
+    const afterMs = this.#lastMs;
+    this.#lastId = frames.at(-1)?.seq ?? this.#lastId;
+    this.#lastMs = frames.at(-1)?.timeMs ?? afterMs;
+    if (known?.afterMs === afterMs) return known.messages;
+    const messages = frames.map(({ seq, timeMs, code, data }, at) => {
+      const dtUs = Math.max(0, timeMs - (frames[at - 1]?.timeMs ?? afterMs)) * 1000;
+      return bytesOf(encodeAlis({ kind: 'event', id: seq, dtUs, code, data: playable(data) }));
+    });
+    this.#shared.set(frames, { afterMs, messages });
+    return messages;
   }
 
   end(): readonly LiveMessage[] {
@@ -103,8 +109,8 @@ class CastEncoder implements LiveEncoder {
     return [JSON.stringify({ version: this.#version, ...size }), this.#event(timeMs, 'o', ansi)];
   }
 
-  frame({ timeMs, code, data }: NumberedFrame): LiveMessage {
-    return this.#event(timeMs, code, data);
+  frames(frames: readonly NumberedFrame[]): readonly LiveMessage[] {
+    return frames.map(({ timeMs, code, data }) => this.#event(timeMs, code, data));
   }
 
   end(): readonly LiveMessage[] {
@@ -117,3 +123,6 @@ class CastEncoder implements LiveEncoder {
     return JSON.stringify([Math.max(0, timeMs - fromMs) / 1000, code, playable(data)]);
   }
 }
+
+/** As the network takes it: of other bytes a view is made for each viewer. */
+const bytesOf = ({ buffer, byteOffset, length }: Uint8Array): Buffer => Buffer.from(buffer, byteOffset, length);

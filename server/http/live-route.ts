@@ -1,9 +1,12 @@
 // /live/SLOT: a slot's live terminal for stock asciinema players. A viewer that is slow is given a fresh screen; it never slows the slot.
+import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
+import type { NumberedFrame } from '../../protocol/frame.ts';
 import { requireSlot, type Scope } from '../auth/scope.ts';
 import type { FrameLog } from '../keeper/frame-log.ts';
-import { Cursor, type Step } from '../screen/cursor.ts';
+import { Cursor, type FreshScreen } from '../screen/cursor.ts';
+import { flow, type Sink } from '../screen/flow.ts';
 import type { LiveScreen } from '../screen/live-screen.ts';
 import { type LiveEncoder, type LiveMessage, liveEncoder, liveProtocols, type SharedEvents } from './live-encoder.ts';
 
@@ -34,9 +37,17 @@ interface Visit {
   readonly url: URL;
 }
 
+interface Line {
+  readonly socket: WebSocket;
+  /** What the socket writes to. */
+  readonly wire: Duplex;
+}
+
 /** A viewer says nothing; a control frame has at most 125 bytes. */
 const MAX_PAYLOAD_BYTES = 1024;
 const PREFIX = '/live/';
+/** The kernel takes so much of a viewer that reads. */
+const LITTLE_BYTES = 64 * 1024;
 
 /** What is spoken below /live/, for the endpoint of all WebSockets. */
 export class LiveRoute {
@@ -62,18 +73,18 @@ export class LiveRoute {
     this.#options.slots.get(slot);
   }
 
-  open(socket: WebSocket, { url }: Visit, protocol: string): void {
+  open(socket: WebSocket, { url }: Visit, protocol: string, wire: Duplex): void {
     socket.on('message', () => socket.close(1008, 'viewers only watch'));
     const slot = this.#options.slots.get(slotOf(url));
     const encoder = liveEncoder(protocol, this.#shared);
-    this.#show(socket, slot, encoder).catch((error: unknown) => {
+    this.#show({ socket, wire }, slot, encoder).catch((error: unknown) => {
       this.#options.log.error({ err: error }, 'live stream failed');
       socket.close(1011, 'the live stream failed');
     });
   }
 
   /** One lease from its screen to its end. */
-  async #show(socket: WebSocket, slot: LiveSlot, encoder: LiveEncoder): Promise<void> {
+  async #show({ socket, wire }: Line, slot: LiveSlot, encoder: LiveEncoder): Promise<void> {
     const view = slot.view();
     socket.once('close', () => view.close());
     await send(socket, encoder.hello());
@@ -84,11 +95,7 @@ export class LiveRoute {
     socket.once('close', () => cursor.close());
     const first = await cursor.begin();
     if (first !== null) await send(socket, encoder.screen(first.state));
-    for (let step = await cursor.next(); step.kind !== 'end'; step = await cursor.next()) {
-      // Waits until the frames have left: what comes meanwhile is in the log, or makes a fresh screen.
-      await send(socket, encoded(step, encoder));
-    }
-    cursor.close();
+    await flow(cursor, new LiveSink({ socket, wire }, encoder)).finally(() => cursor.close());
     await send(socket, encoder.end());
     socket.close(encoder.endCode, 'the lease has ended');
   }
@@ -114,8 +121,41 @@ export class LiveRoute {
   }
 }
 
-const encoded = (step: Exclude<Step, { kind: 'end' }>, encoder: LiveEncoder): readonly LiveMessage[] =>
-  step.kind === 'frames' ? step.frames.map((frame) => encoder.frame(frame)) : encoder.screen(step.state);
+/** Sends at once what fits into the network's own buffers, else waits until it has left: what comes meanwhile is in the log, or makes a fresh screen. */
+class LiveSink implements Sink {
+  readonly #socket: WebSocket;
+  readonly #wire: Duplex;
+  readonly #encoder: LiveEncoder;
+  #left: Promise<void> = Promise.resolve();
+
+  constructor({ socket, wire }: Line, encoder: LiveEncoder) {
+    this.#socket = socket;
+    this.#wire = wire;
+    this.#encoder = encoder;
+  }
+
+  frames(frames: readonly NumberedFrame[]): boolean {
+    const messages = this.#encoder.frames(frames);
+    const isLittle = this.#socket.bufferedAmount === 0 && sizeOf(messages) < LITTLE_BYTES;
+    // One write for all: players want a message for each frame, and each would be written by itself.
+    this.#wire.cork();
+    // To be told that it has left costs as much as to send it.
+    if (!isLittle) this.#left = send(this.#socket, messages);
+    else if (this.#socket.readyState === this.#socket.OPEN) for (const message of messages) this.#socket.send(message);
+    this.#wire.uncork();
+    return isLittle;
+  }
+
+  screen({ state }: FreshScreen): void {
+    this.#left = send(this.#socket, this.#encoder.screen(state));
+  }
+
+  ready(): Promise<void> {
+    return this.#left;
+  }
+}
+
+const sizeOf = (messages: readonly LiveMessage[]): number => messages.reduce((sum, message) => sum + message.length, 0);
 
 /** Resolves when the last message was handed to the network, or the connection is gone. */
 function send(socket: WebSocket, messages: readonly LiveMessage[]): Promise<void> {

@@ -19,8 +19,8 @@ export interface Peer {
   lease: Lease | null;
   /** Resolves when the outbox has room again: who streams awaits it, so that a slow peer slows its own stream alone. */
   notify<N extends NotificationName>(name: N, params: Notice<N>): Promise<void>;
-  /** The same for a notification that was encoded before, as UTF-8, since others get it too. */
-  send(encoded: Uint8Array): Promise<void>;
+  /** Sends a notification that was encoded before, as UTF-8, since others get it too. Whether there is room for more; else await `ready`. */
+  send(encoded: Uint8Array): boolean;
   /** Resolves when the outbox has room, at once on a closed connection: for who makes a large result. */
   ready(): Promise<void>;
   /** Closes with a WebSocket code, 4000 + HTTP status. */

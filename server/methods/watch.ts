@@ -5,6 +5,7 @@ import { Fault } from '../../protocol/fault.ts';
 import { type NumberedFrame, toFrame } from '../../protocol/frame.ts';
 import { COLS, ROWS } from '../../protocol/value.ts';
 import { Cursor, type FreshScreen } from '../screen/cursor.ts';
+import { flow } from '../screen/flow.ts';
 import type { Lease } from '../slot/lease.ts';
 import type { Pool } from '../slot/pool.ts';
 import type { Slot } from '../slot/slot.ts';
@@ -40,8 +41,7 @@ class SharedFrames {
 
   encoded(watch: string, frames: readonly NumberedFrame[]): Buffer {
     const last = this.#last;
-    const isSame = (frame: NumberedFrame, at: number): boolean => frame === last?.frames[at];
-    if (last?.watch === watch && last.frames.length === frames.length && frames.every(isSame)) return last.bytes;
+    if (last?.watch === watch && last.frames === frames) return last.bytes;
     const params: Notice<'watch.frames'> = { watch, seq: frames[0]?.seq ?? 0, frames: frames.map(toFrame) };
     const bytes = Buffer.from(encodeNotification('watch.frames', params));
     this.#last = { watch, frames, bytes };
@@ -132,19 +132,15 @@ function nothingToWatch(slot: Slot, watch: string, peer: Peer) {
 
 /** Sends what comes until the frames end or the cursor is closed. */
 async function pump({ id, peer, cursor, reason, shared }: Watch): Promise<void> {
-  for (;;) {
-    const step = await cursor.next();
-    if (step.kind === 'end') {
-      await peer.notify('watch.end', { watch: id, reason: reason() });
-      return;
-    }
-    if (step.kind === 'frames') {
-      await peer.send(shared.encoded(id, step.frames));
-    } else {
-      const gap = step.gap ?? { from: step.state.seq, to: step.state.seq };
-      await peer.notify('watch.resync', { watch: id, ...screenOf(step), gap });
-    }
-  }
+  await flow(cursor, {
+    frames: (frames) => peer.send(shared.encoded(id, frames)),
+    screen: (fresh) => {
+      const { seq } = fresh.state;
+      void peer.notify('watch.resync', { watch: id, ...screenOf(fresh), gap: fresh.gap ?? { from: seq, to: seq } });
+    },
+    ready: () => peer.ready(),
+  });
+  await peer.notify('watch.end', { watch: id, reason: reason() });
 }
 
 function screenOf({ state }: FreshScreen) {

@@ -81,9 +81,9 @@ export class Connection implements Peer {
     await this.#outbox.ready();
   }
 
-  async send(encoded: Uint8Array): Promise<void> {
+  send(encoded: Uint8Array): boolean {
     this.#outbox.send(encoded);
-    await this.#outbox.ready();
+    return this.#outbox.hasRoom;
   }
 
   ready(): Promise<void> {

@@ -39,7 +39,8 @@ export interface SocketRoute {
   readonly shutdownCode: number;
   /** Refuses the visit by a Fault while it can still be an HTTP reply. */
   check(visit: Visit): void;
-  open(socket: WebSocket, visit: Visit, protocol: string): void;
+  /** `wire` is what the socket writes to. */
+  open(socket: WebSocket, visit: Visit, protocol: string, wire: Duplex): void;
 }
 
 export interface EndpointOptions {
@@ -134,7 +135,7 @@ export class Endpoint {
       socket.on('message', () => this.#heard(socket));
       // What is wrong with a frame closes the connection; ws has sent the code by now.
       socket.on('error', (error) => this.#options.log.debug({ err: error }, 'socket error'));
-      route.open(socket, visit, socket.protocol || route.defaultProtocol);
+      route.open(socket, visit, socket.protocol || route.defaultProtocol, raw.socket);
     });
   }
 

@@ -5,83 +5,81 @@ import { ViewerText } from '../../protocol/viewer-text.ts';
 import type { FrameLog, Gap } from '../keeper/frame-log.ts';
 import type { LiveScreen, ScreenState } from './live-screen.ts';
 
-/** Frames for one message: small enough to be encoded in well under a millisecond, large enough for a flood. */
-const READ_BYTES = 128 * 1024;
-
 export interface FreshScreen {
-  readonly kind: 'screen';
   readonly state: ScreenState;
   /** The frames that the screen stands for and that were not given. */
   readonly gap: Gap | null;
 }
 
+/** lost: frames that are gone; a fresh screen stands for them. */
 export type Step =
   | { readonly kind: 'frames'; readonly frames: readonly NumberedFrame[] }
-  | FreshScreen
+  | { readonly kind: 'lost'; readonly gap: Gap }
   | { readonly kind: 'end' };
+
+const END: Step = { kind: 'end' };
 
 export class Cursor {
   /** Number of the last frame that was given. */
   seq = 0;
   readonly #log: FrameLog;
   readonly #screen: LiveScreen;
-  readonly #subscription: { close(): void };
+  readonly #place: { close(): void };
   readonly #hold: { close(): void };
   readonly #text = new ViewerText();
-  #wake: (() => void) | null = null;
+  #more: (() => void) | null = null;
   #closed = false;
 
   constructor(log: FrameLog, screen: LiveScreen) {
     this.#log = log;
     this.#screen = screen;
     this.#hold = screen.acquire();
-    this.#subscription = log.listen(() => this.#wake?.());
+    this.#place = screen.audience.join(() => this.#more?.());
   }
 
   /** Where to begin: the screen, or with `since` (the last frame already seen) null when every missed frame is still there. */
   async begin(since?: number): Promise<FreshScreen | null> {
-    if (since === undefined || since > this.#log.lastSeq) return await this.#fresh(null);
+    if (since === undefined || since > this.#log.lastSeq) return await this.fresh(null);
     const missed = this.#log.read(since, 1);
-    if ('from' in missed) return await this.#fresh(missed);
+    if ('from' in missed) return await this.fresh(missed);
     this.seq = since;
     return null;
   }
 
-  /** What comes next; waits until there is something. One call at a time. */
-  async next(): Promise<Step> {
-    for (;;) {
-      if (this.#closed) return { kind: 'end' };
-      const read = this.#log.read(this.seq, READ_BYTES);
-      if ('from' in read) return await this.#fresh(read);
-      const last = read.at(-1);
-      if (last !== undefined) {
-        this.seq = last.seq;
-        return { kind: 'frames', frames: read.map((frame) => this.#shown(frame)) };
-      }
-      if (this.#log.closed) return { kind: 'end' };
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-      this.#wake = null;
-    }
+  /** What comes next; null when there is nothing yet. */
+  take(): Step | null {
+    if (this.#closed) return END;
+    const read = this.#screen.audience.read(this.seq);
+    if ('from' in read) return { kind: 'lost', gap: read };
+    const last = read.frames.at(-1);
+    if (last === undefined) return this.#log.closed ? END : null;
+    this.seq = last.seq;
+    // The same frames for all where nothing is taken out of them, so that viewers can share what is made of them.
+    const isShown = read.isPlain && this.#text.isAtRest;
+    return { kind: 'frames', frames: isShown ? read.frames : read.frames.map((frame) => this.#shown(frame)) };
+  }
+
+  /** Calls whenever there may be more to take, and when the cursor is closed. */
+  onMore(listener: () => void): void {
+    this.#more = listener;
+  }
+
+  /** The screen as of the newest frame, to go on from. */
+  async fresh(gap: Gap | null): Promise<FreshScreen> {
+    const state = await this.#screen.state();
+    this.seq = state.seq;
+    this.#text.reset();
+    return { state, gap: gap === null ? null : { from: gap.from, to: Math.max(gap.from, state.seq) } };
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#subscription.close();
+    this.#place.close();
     this.#hold.close();
-    this.#wake?.();
+    this.#more?.();
   }
 
-  async #fresh(gap: Gap | null): Promise<FreshScreen> {
-    const state = await this.#screen.state();
-    this.seq = state.seq;
-    this.#text.reset();
-    return { kind: 'screen', state, gap: gap === null ? null : { from: gap.from, to: Math.max(gap.from, state.seq) } };
-  }
-
-  /** The frame itself where nothing is taken out of it, so that viewers can share what is made of it. */
   #shown(frame: NumberedFrame): NumberedFrame {
     if (frame.code !== 'o') return frame;
     const data = this.#text.push(frame.data);

@@ -4,6 +4,7 @@ import type { NumberedFrame } from '../../protocol/frame.ts';
 import type { TerminalCapture } from '../../protocol/terminal.ts';
 import { type Clock, systemClock, type Timer } from '../keeper/clock.ts';
 import { FRAME_BYTES, type FrameLog, RING_BYTES } from '../keeper/frame-log.ts';
+import { Audience } from './audience.ts';
 import { Emulator, type ScreenModes } from './emulator.ts';
 import { worthFeeding } from './feed.ts';
 import { OutputScan } from './output-scan.ts';
@@ -16,6 +17,8 @@ const IDLE_MS = 60_000;
 /** The same with little history: 0.3 MB, and less than a millisecond. */
 const IDLE_MS_WHEN_SMALL = 5_000;
 const SMALL_HISTORY_LINES = 50;
+/** Output that has gone quiet is parsed after so long while there is an emulator, so that whoever comes then waits for nothing. */
+const QUIET_MS = 1000;
 /** Longest stretch of parsing before others get their turn. */
 const SLICE_MS = 8;
 /** Unparsed output at which the emulator catches up although nobody asks: half of the ring, so that nothing is lost. */
@@ -54,6 +57,8 @@ interface Waiter {
 type Checkpoint = Pick<ScreenState, 'cols' | 'rows' | 'ansi'>;
 
 export class LiveScreen {
+  /** Who watches. */
+  readonly audience: Audience;
   readonly #log: FrameLog;
   readonly #options: LiveScreenOptions;
   readonly #scan = new OutputScan();
@@ -80,11 +85,13 @@ export class LiveScreen {
   #begun = { seq: 0, chars: 0, spentMs: 0 };
   #isPumping = false;
   #idle: Timer | null = null;
+  #quiet: Timer | null = null;
   #closed = false;
 
   /** Made right after the log, before its first resize. */
   constructor(log: FrameLog, options: LiveScreenOptions) {
     this.#log = log;
+    this.audience = new Audience(log);
     this.#options = options;
     this.#scanned = log.firstSeq - 1;
     this.#seq = this.#scanned;
@@ -112,13 +119,11 @@ export class LiveScreen {
 
   /** The screen as of the newest frame at the time of the call, or a newer one: read the log after its seq. */
   async state(): Promise<ScreenState> {
-    const emulator = await this.#caughtUp();
-    const known = this.#state;
+    // Without an emulator where nothing was printed since the last one: it would take up its history first.
+    const isKnown = this.#state?.seq === this.#seq && this.#seq === this.#log.lastSeq;
+    if (!isKnown) this.#snap(await this.#caughtUp());
     const timeMs = this.#seq < this.#log.lastSeq || this.#log.closed ? this.#timeMs : this.#log.timeMs();
-    if (known !== null && known.seq === this.#seq) return { ...known, timeMs };
-    const { cols, rows } = emulator;
-    this.#state = { seq: this.#seq, timeMs, cols, rows, ansi: emulator.snapshot() };
-    return this.#state;
+    return { ...(this.#state ?? this.#snap(this.#awake())), timeMs };
   }
 
   /** The screen for an agent, with up to `history` lines above it (at most SCROLLBACK_LINES are there). */
@@ -162,6 +167,7 @@ export class LiveScreen {
     this.#closed = true;
     this.#subscription.close();
     this.#idle?.cancel();
+    this.#quiet?.cancel();
     this.#resolve(Number.POSITIVE_INFINITY);
     this.#drop();
   }
@@ -178,6 +184,15 @@ export class LiveScreen {
     const limit = this.#holds > 0 ? WATCHED_BACKLOG_BYTES : MAX_BACKLOG_BYTES;
     if (this.#backlogBytes > limit) this.#goal = frame.seq;
     if (this.#goal > this.#seq) this.#pump();
+    else if (this.#emulator !== null) this.#quiet ??= this.#after(QUIET_MS, () => this.#settle());
+  }
+
+  /** Catches up although nobody asks, without using the emulator: it is let go as if this had not been. */
+  #settle(): void {
+    this.#quiet = null;
+    if (this.#closed || this.#emulator === null || this.#isPumping) return;
+    this.#consume();
+    if (this.#seq < this.#scanned) setImmediate(() => this.#settle());
   }
 
   /** The emulator with every frame in it that is in the log at the time of the call. */
@@ -314,11 +329,22 @@ export class LiveScreen {
   #touch(): void {
     if (this.#closed) return;
     this.#idle?.cancel();
-    const { clock = systemClock, idleMs } = this.#options;
     const isSmall = (this.#emulator?.historyLines ?? 0) <= SMALL_HISTORY_LINES;
-    this.#idle = clock.after(idleMs ?? (isSmall ? IDLE_MS_WHEN_SMALL : IDLE_MS), () => {
+    this.#idle = this.#after(this.#options.idleMs ?? (isSmall ? IDLE_MS_WHEN_SMALL : IDLE_MS), () => {
       if (this.#holds === 0 && this.#waiters.length === 0 && !this.#isPumping) this.#drop();
     });
+  }
+
+  #after(ms: number, run: () => void): Timer {
+    return (this.#options.clock ?? systemClock).after(ms, run);
+  }
+
+  /** The screen as far as the emulator is. */
+  #snap(emulator: Emulator): ScreenState {
+    if (this.#state?.seq === this.#seq) return this.#state;
+    const { cols, rows } = emulator;
+    this.#state = { seq: this.#seq, timeMs: this.#timeMs, cols, rows, ansi: emulator.snapshot() };
+    return this.#state;
   }
 
   /** Keeps what the emulator knows as text, its history too, and lets it go. */
@@ -327,7 +353,8 @@ export class LiveScreen {
     if (emulator === null) return;
     const { cols, rows } = emulator;
     this.#checkpoint = { cols, rows, ansi: emulator.snapshot(SCROLLBACK_LINES) };
-    this.#state = null;
+    // Who comes before anything else is printed needs no emulator.
+    this.#snap(emulator);
     this.#plain = null;
     this.#emulator = null;
     emulator.close();

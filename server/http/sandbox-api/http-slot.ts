@@ -163,7 +163,9 @@ class HttpPeer implements Peer {
 
   async notify(): Promise<void> {}
 
-  async send(): Promise<void> {}
+  send(): boolean {
+    return true;
+  }
 
   async ready(): Promise<void> {}
 

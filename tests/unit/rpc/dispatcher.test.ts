@@ -28,7 +28,7 @@ function setUp({ handlers = {}, grant = {}, lease = null, draining = false }: Se
     lease: lease as unknown as Peer['lease'],
     closed: false,
     notify: async () => {},
-    send: async () => {},
+    send: () => true,
     ready: async () => {},
     close: () => {},
     onClose: () => {},

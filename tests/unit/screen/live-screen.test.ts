@@ -49,6 +49,14 @@ function straight(frames: readonly string[], scrollback = 0): Emulator {
   return emulator;
 }
 
+function screenOf({ cols, rows, ansi }: { cols: number; rows: number; ansi: string }): string {
+  const emulator = new Emulator({ cols, rows });
+  emulator.restore(ansi);
+  const drawn = emulator.ansi();
+  emulator.close();
+  return drawn;
+}
+
 test('a terminal that nobody looks at has no emulator, yet its title and full-screen program are known', async () => {
   const { log, screen } = start();
   for (let line = 0; line < 1000; line++) log.append('o', `line ${line}\r\n`);
@@ -191,6 +199,41 @@ test('an emulator that nobody uses is let go; screen, history and modes come bac
   expect(await screen.modes()).toMatchObject({ applicationCursor: true });
   log.append('o', '1mred');
   expect((await screen.capture({ history: 0, format: 'ansi' })).text).toContain('\x1b[0;31mred');
+});
+
+test('who comes after an emulator was let go gets the screen without one, until something is printed', async () => {
+  const clock = new HeldTimers();
+  const { log, screen } = start({ clock });
+  log.append('o', '\x1b[31mred\r\n\x1b[3');
+  const before = await screen.state();
+  clock.runOut();
+  expect(await screen.state()).toEqual(before);
+  expect(screen.isEmulating).toBe(false);
+  log.append('o', '2mgreen');
+  const after = await screen.state();
+  expect(after.seq).toBe(2);
+  expect(screenOf(after)).toBe(screenOf({ ...SIZE, ansi: '\x1b[31mred\r\n\x1b[32mgreen' }));
+});
+
+test('output that has gone quiet is drawn before somebody comes, and the emulator goes as if it had not been', async () => {
+  const clock = new HeldTimers();
+  const { log, screen } = start({ clock });
+  log.append('o', 'a');
+  await screen.state();
+  log.append('o', 'b');
+  clock.runOut();
+  expect(screen.isEmulating).toBe(false);
+  log.append('o', 'c');
+  await screen.state();
+  log.append('o', 'd');
+  const hold = screen.acquire();
+  clock.runOut();
+  expect(screen.isEmulating).toBe(true);
+  // What was drawn is not needed any more.
+  log.ringBytes = 0;
+  log.append('o', 'e');
+  expect(screenOf(await screen.state())).toContain('abcde');
+  hold.close();
 });
 
 test('an emulator that somebody holds is kept', async () => {
