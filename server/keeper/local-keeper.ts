@@ -22,7 +22,7 @@ import type {
 } from './keeper.ts';
 import { OutputBudgets } from './output.ts';
 import { emptyPlace, preparePlace } from './place.ts';
-import { startProcess } from './process.ts';
+import { NEVER_BEGUN, startProcess } from './process.ts';
 import { type PtyTerminal, startTerminal } from './pty.ts';
 import { type CastPlace, type Missing, Recorder } from './recorder.ts';
 import { type Recovery, recoverCasts } from './recovery.ts';
@@ -65,8 +65,6 @@ interface OpenLog {
   readonly log: FrameLog;
   readonly recorder: Recorder;
 }
-
-const NEVER_BEGUN = { outcome: 'lost', exitCode: null, signal: null, durationMs: 0 } as const;
 
 export class LocalKeeper implements Keeper {
   #options: LocalKeeperOptions;
@@ -281,11 +279,9 @@ export class LocalKeeper implements Keeper {
 
   async #startProcess({ place, network, order }: ProcessSpec): Promise<KeptProcess> {
     await this.#admit(place);
-    const budget = this.#budgets.of(place.slot);
     const { sandbox, group } = await this.#housing.sandbox(place, network);
-    return await this.#housed(place, group, () =>
-      startProcess({ sandbox, order, budget, flow: this.#floods.flow(place.slot) }),
-    );
+    const parts = { sandbox, order, budget: this.#budgets.of(place.slot), flow: this.#floods.flow(place.slot) };
+    return await this.#housed(place, group, () => startProcess(parts));
   }
 
   /** Throws NO_SPACE when nothing may be started in the slot. */
@@ -347,10 +343,9 @@ export class LocalKeeper implements Keeper {
   async #startTerminal(spec: TerminalSpec, group: Cgroup | undefined): Promise<PtyTerminal> {
     const { place, network, argv, env, cast, cols, rows } = spec;
     const { recordInput = false } = this.#options;
-    const { policy } = this.#housing;
     const open = this.#logs.get(cast);
     if (open === undefined) throw new Error(`there is no open log ${cast}`);
-    const command = terminalCommand({ policy, place, network, argv, env, group });
+    const command = terminalCommand({ policy: this.policy, place, network, argv, env, group });
     const flow = this.#floods.flow(place.slot);
     const shared = { log: open.log, clock: this.#clock, cols, rows, command, recordInput, group, flow };
     const terminal = await startTerminal({ ...shared, sandboxed: this.sandboxed });

@@ -39,6 +39,9 @@ const TURN_BYTES = 64 * 1024;
 /** A cold start takes some 10 ms; on a host so loaded that it takes this long the command wouldn't get anywhere. */
 const START_MS = 20_000;
 
+/** The end of one that did not start. */
+export const NEVER_BEGUN = { outcome: 'lost', exitCode: null, signal: null, durationMs: 0 } as const;
+
 interface ProcessParts {
   /** Waits for its order, or will. */
   readonly sandbox: Sandbox;
