@@ -1,4 +1,4 @@
-// `npm run build`: makes dist/ of the sources: the client as modules with their types, the program and the keeper each in as few files as can
+// `npm run build`: makes dist/ of the sources: protocol and client as modules with their types, the program and the keeper each in as few files as can
 // be, and the page. It needs the packages of development, and leaves nothing of an earlier build.
 import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
