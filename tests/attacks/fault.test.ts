@@ -323,67 +323,75 @@ describe('G', () => {
     }
   });
 
-  attack('G09', async (as) => {
-    const target = await startTarget(as);
-    try {
-      const casts = join(target.dataDir, 'casts');
-      const slot = await target.slot();
-      await slot.exec.run({ command: 'echo marked' });
-      await slot.terminal.run({ command: 'echo sound' });
-      await slot.release();
-      await target.signal('SIGTERM');
-      const name = (number: number): string => join(casts, `cast_20260101-00000${number}-0123456789.cast`);
-      const sound = readFileSync(join(casts, `${slot.cast}.cast`));
-      writeFileSync(name(1), '');
-      writeFileSync(name(2), 'no recording at all\n\0\xff');
-      mkdirSync(name(3));
-      writeFileSync(name(4), sound.subarray(0, sound.length - 30));
-      writeFileSync(name(5), Buffer.concat([sound.subarray(0, 400), Buffer.from('\n{broken\n'), sound.subarray(400)]));
-      copyFileSync(join(casts, `${slot.cast}.cast`), name(6));
-      for (const ending of ['digest', 'screens'])
-        writeFileSync(join(casts, `${slot.cast}.${ending}`), '{"version":1,"bytes":');
-      mkdirSync(`${name(6).slice(0, -5)}.digest`);
-      for (const file of ['token', 'gateway.pid']) writeFileSync(join(target.dataDir, file), '\0garbage');
-      // As if the gateway itself had left them so.
-      const { uid, gid } = statSync(casts);
-      for (const dir of [casts, target.dataDir]) {
-        for (const file of readdirSync(dir)) lchownSync(join(dir, file), uid, gid);
-      }
-      await target.again();
-      const client = await target.client();
-      const found = await client.cast.list();
-      const byName = new Map(found.map((info) => [info.cast, info]));
-      expect(byName.get(slot.cast)).toMatchObject({ commands: 2, failed: 0, live: false });
-      expect([...byName.keys()]).toEqual(
-        expect.arrayContaining(['cast_20260101-000004-0123456789', 'cast_20260101-000006-0123456789']),
-      );
-      expect([...byName.keys()]).not.toContain('cast_20260101-000001-0123456789');
-      expect((await client.cast.list({ search: 'marked' })).length).toBeGreaterThan(0);
-      for (const number of [1, 2, 3]) {
-        const cast = `cast_20260101-00000${number}-0123456789`;
-        const fault = await client.cast.read({ cast }).then(() => null, faultOf);
-        expect(fault, cast).toBeOneOf(['CAST_NOT_FOUND', 'CAST_DAMAGED']);
-      }
-      const fresh = await client.acquire();
-      expect((await fresh.exec.run({ command: 'echo works' })).stdout).toBe('works\n');
-      // What decides who gets in is never guessed at.
-      for (const file of ['secret.key', 'revoked.json']) {
+  // It starts the program six times.
+  attack(
+    'G09',
+    async (as) => {
+      const target = await startTarget(as);
+      try {
+        const casts = join(target.dataDir, 'casts');
+        const slot = await target.slot();
+        await slot.exec.run({ command: 'echo marked' });
+        await slot.terminal.run({ command: 'echo sound' });
+        await slot.release();
         await target.signal('SIGTERM');
-        const path = join(target.dataDir, file);
-        const kept = existsSync(path) ? readFileSync(path) : null;
-        writeFileSync(path, 'garbage');
-        lchownSync(path, uid, gid);
-        await expect(target.again(), file).rejects.toThrow(
-          new RegExp(`${file.replace('.', '\\.')} in the data directory is damaged`),
+        const name = (number: number): string => join(casts, `cast_20260101-00000${number}-0123456789.cast`);
+        const sound = readFileSync(join(casts, `${slot.cast}.cast`));
+        writeFileSync(name(1), '');
+        writeFileSync(name(2), 'no recording at all\n\0\xff');
+        mkdirSync(name(3));
+        writeFileSync(name(4), sound.subarray(0, sound.length - 30));
+        writeFileSync(
+          name(5),
+          Buffer.concat([sound.subarray(0, 400), Buffer.from('\n{broken\n'), sound.subarray(400)]),
         );
-        if (kept === null) rmSync(path);
-        else writeFileSync(path, kept);
+        copyFileSync(join(casts, `${slot.cast}.cast`), name(6));
+        for (const ending of ['digest', 'screens'])
+          writeFileSync(join(casts, `${slot.cast}.${ending}`), '{"version":1,"bytes":');
+        mkdirSync(`${name(6).slice(0, -5)}.digest`);
+        for (const file of ['token', 'gateway.pid']) writeFileSync(join(target.dataDir, file), '\0garbage');
+        // As if the gateway itself had left them so.
+        const { uid, gid } = statSync(casts);
+        for (const dir of [casts, target.dataDir]) {
+          for (const file of readdirSync(dir)) lchownSync(join(dir, file), uid, gid);
+        }
         await target.again();
+        const client = await target.client();
+        const found = await client.cast.list();
+        const byName = new Map(found.map((info) => [info.cast, info]));
+        expect(byName.get(slot.cast)).toMatchObject({ commands: 2, failed: 0, live: false });
+        expect([...byName.keys()]).toEqual(
+          expect.arrayContaining(['cast_20260101-000004-0123456789', 'cast_20260101-000006-0123456789']),
+        );
+        expect([...byName.keys()]).not.toContain('cast_20260101-000001-0123456789');
+        expect((await client.cast.list({ search: 'marked' })).length).toBeGreaterThan(0);
+        for (const number of [1, 2, 3]) {
+          const cast = `cast_20260101-00000${number}-0123456789`;
+          const fault = await client.cast.read({ cast }).then(() => null, faultOf);
+          expect(fault, cast).toBeOneOf(['CAST_NOT_FOUND', 'CAST_DAMAGED']);
+        }
+        const fresh = await client.acquire();
+        expect((await fresh.exec.run({ command: 'echo works' })).stdout).toBe('works\n');
+        // What decides who gets in is never guessed at.
+        for (const file of ['secret.key', 'revoked.json']) {
+          await target.signal('SIGTERM');
+          const path = join(target.dataDir, file);
+          const kept = existsSync(path) ? readFileSync(path) : null;
+          writeFileSync(path, 'garbage');
+          lchownSync(path, uid, gid);
+          await expect(target.again(), file).rejects.toThrow(
+            new RegExp(`${file.replace('.', '\\.')} in the data directory is damaged`),
+          );
+          if (kept === null) rmSync(path);
+          else writeFileSync(path, kept);
+          await target.again();
+        }
+      } finally {
+        await target.close();
       }
-    } finally {
-      await target.close();
-    }
-  });
+    },
+    120_000,
+  );
 
   attackOnce(
     'G10',
