@@ -17,6 +17,7 @@ test('what must not be done twice is not repeatable', () => {
     'exec.start',
     'exec.write',
     'exec.signal',
+    'exec.hold',
     'terminal.run',
     'terminal.write',
     'terminal.keys',
