@@ -1,7 +1,7 @@
 // Which settings a container lacks for sandboxes, each found by trying it, or where an earlier one forbids that, by what the kernel tells.
 // Says nothing outside of a container, and changes nothing.
 import { execFile } from 'node:child_process';
-import { constants, existsSync, readFileSync } from 'node:fs';
+import { constants, existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { promisify } from 'node:util';
@@ -12,6 +12,8 @@ const run = promisify(execFile);
 const TOOLS = '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin';
 /** Each try takes some ms; one that hangs is as good as refused. */
 const TRY_MS = 5000;
+/** The number that every kernel has given to the one it starts with. */
+const FIRST_PID_NAMESPACE = 'pid:[4026531836]';
 
 export interface MissingSetting {
   /** For `docker run`; empty for one of the host. */
@@ -47,13 +49,18 @@ export interface ContainerFacts {
 
 /** Empty where sandboxes can be made, as far as it depends on the container; null outside of one. */
 export async function missingSettings(): Promise<readonly MissingSetting[] | null> {
-  return isContainer(process.env) ? judgeContainer(await look()) : null;
+  const isMarked =
+    ['/.dockerenv', '/run/.containerenv'].some((file) => existsSync(file)) ||
+    process.env['KUBERNETES_SERVICE_HOST'] !== undefined;
+  return isMarked && !isMachine(linkOf('/proc/self/ns/pid'), read('/proc/self/mountinfo'))
+    ? judgeContainer(await look())
+    : null;
 }
 
-/** The marks of Docker, of podman, and of what Kubernetes starts. */
-function isContainer(env: Readonly<Record<string, string | undefined>>): boolean {
-  const marks = ['/.dockerenv', '/run/.containerenv'];
-  return marks.some((file) => existsSync(file)) || env['KUBERNETES_SERVICE_HOST'] !== undefined;
+/** A machine whose disk was made from an image of a container has the mark of one, and sees the processes of the kernel from a disk of its own. */
+export function isMachine(pidNamespace: string, mountinfo: string): boolean {
+  const root = mountinfo.split('\n').find((line) => line.split(' ')[4] === '/') ?? '';
+  return pidNamespace === FIRST_PID_NAMESPACE && / - \S+ \/dev\//.test(root);
 }
 
 export function judgeContainer(facts: ContainerFacts): MissingSetting[] {
@@ -160,6 +167,14 @@ async function works(...args: readonly string[]): Promise<boolean> {
 function read(file: string): string {
   try {
     return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function linkOf(file: string): string {
+  try {
+    return readlinkSync(file);
   } catch {
     return '';
   }

@@ -1,5 +1,10 @@
 import { expect, test } from 'vitest';
-import { type ContainerFacts, isProcCovered, judgeContainer } from '../../../../server/keeper/sandbox/container.ts';
+import {
+  type ContainerFacts,
+  isMachine,
+  isProcCovered,
+  judgeContainer,
+} from '../../../../server/keeper/sandbox/container.ts';
 
 const everything = { namespace: true, mount: true, pivot: true, proc: true };
 const nothing = { namespace: false, mount: false, pivot: false, proc: false };
@@ -69,4 +74,16 @@ test.each<[string, string[], boolean]>([
   ],
 ])('/proc is %s', (_how, mounts, covered) => {
   expect(isProcCovered(`${mounts.join('\n')}\n`)).toBe(covered);
+});
+
+const disk = '28 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw';
+const layers = '561 440 0:55 / / ro,relatime - overlay overlay ro,lowerdir=/var/lib/docker/overlay2/l/X';
+test.each<[string, string, string, boolean]>([
+  ['a machine whose disk was made from the image of a container', 'pid:[4026531836]', disk, true],
+  ['a container', 'pid:[4026532201]', layers, false],
+  ["a container that sees the host's processes", 'pid:[4026531836]', layers, false],
+  ['a container whose layers are a file system of the host', 'pid:[4026532201]', disk, false],
+  ['what can not be told', '', '', false],
+])('%s is told from its mark', (_what, namespace, root, expected) => {
+  expect(isMachine(namespace, `29 28 0:5 / /dev rw - devtmpfs /dev/other rw\n${root}\n`)).toBe(expected);
 });
