@@ -281,6 +281,9 @@ function readFile(file: string): Record<string, unknown> {
 const variableOf = (name: string): string =>
   `SLOTCAST_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 
+/** What options are read of the environment by. */
+export const variables: readonly string[] = ['SLOTCAST_TOKEN', ...Object.keys(options).map(variableOf)];
+
 function checked(name: OptionName, given: unknown): unknown {
   const { flags, schema } = options[name];
   const result = (schema as z.ZodType).safeParse(given);
