@@ -13,13 +13,16 @@ RUN npm run -s build
 FROM build AS production
 RUN npm prune --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error
 
-# The end-to-end tests and the attacks, from outside: `docker compose run --rm test`.
+# The end-to-end tests and the attacks, from outside: `docker compose run --rm test`; and from inside: `test-inside`.
 FROM build AS test
 RUN apt-get update \
-  # asciinema plays recordings, python3 and its zipfile read archives, git makes what is archived, procps is asked for processes.
-  && apt-get install --yes --no-install-recommends asciinema git procps python3 \
-  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
+  # asciinema plays recordings, python3 and its zipfile read archives, git makes what is archived, procps is asked for processes;
+  # bubblewrap and tini are for gateways that tests start.
+  && apt-get install --yes --no-install-recommends asciinema bubblewrap git procps python3 tini \
+  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* \
+  && install -d -o 1000 -g 1000 -m 711 /data
 USER 1000:1000
+ENTRYPOINT ["tini", "--"]
 CMD ["node", "scripts/remote-test.mjs"]
 
 FROM node:24-bookworm-slim AS gateway

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { TestCase, TestModule } from 'vitest/node';
 import type { Reporter } from 'vitest/reporters';
-import { remote } from '../support/remote.ts';
+import { inside, remote } from '../support/remote.ts';
 import { type AttackId, catalogue, type Row, sections, type User } from './catalogue.ts';
 
 const NOT_HERE = 'not tried here: ';
@@ -12,9 +12,9 @@ type Result = 'holds' | 'FAILS' | 'not tried' | Reason;
 type Results = Map<string, Result>;
 
 const PAGE = new URL('../../docs/attacks.md', import.meta.url);
-/** Somewhere else, in a container for example, it is an ordinary user who runs the gateway, and a row may need more than its port. */
-const isRemote = remote !== null;
-const users: readonly User[] = isRemote ? ['user'] : ['root', 'user'];
+/** In a container, or wherever else, it is an ordinary user who runs the gateway, and a row may need more than there is. */
+const isElsewhere = remote !== null || inside;
+const users: readonly User[] = isElsewhere ? ['user'] : ['root', 'user'];
 
 export default class AttackTable implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
@@ -28,7 +28,7 @@ export default class AttackTable implements Reporter {
     if (open.length > 0) {
       process.stdout.write(`not tried: ${open.join(' ')}\n`);
       process.exitCode = 1;
-    } else if (!isRemote && process.getuid?.() === 0 && ![...results.values()].includes('FAILS')) {
+    } else if (!isElsewhere && process.getuid?.() === 0 && ![...results.values()].includes('FAILS')) {
       writeFileSync(PAGE, pageOf(table));
     }
   }
@@ -42,7 +42,7 @@ function note(results: Results, test: TestCase): void {
   const before = results.get(key);
   if (result.state === 'failed') results.set(key, 'FAILS');
   else if (result.state === 'passed') results.set(key, together(before, 'holds'));
-  else if (isRemote && result.state === 'skipped') results.set(key, together(before, reasonOf(result.note)));
+  else if (isElsewhere && result.state === 'skipped') results.set(key, together(before, reasonOf(result.note)));
 }
 
 /** Of several tests for one row: a failure counts, and what was tried in part says what is left. */

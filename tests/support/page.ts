@@ -1,7 +1,7 @@
 // The page in Debian's Chromium, as a person has it open. Notes whatever the page should never do: errors, breaches of its policy, requests to others.
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { expect } from 'vitest';
-import { needs, remote } from './remote.ts';
+import { inside, needs, remote } from './remote.ts';
 
 export interface TestBrowser {
   /** A browser profile of its own, opened at that address. */
@@ -13,7 +13,7 @@ export interface TestBrowser {
 }
 
 export async function openBrowser(): Promise<TestBrowser> {
-  if (remote !== null) return needs('a browser on the same host');
+  if (remote !== null || inside) return needs('a browser on the same host');
   const browser = await chromium.launch({
     executablePath: '/usr/bin/chromium',
     // Its own sandbox can't be had by root or in a container; /dev/shm is small in containers.
