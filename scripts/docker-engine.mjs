@@ -18,7 +18,7 @@ import { SetupError, say } from './say.mjs';
 import { ensureCommands } from './system.mjs';
 
 /** The bases of every image here. */
-const NODE_IMAGE = 'node:24-bookworm-slim';
+export const NODE_IMAGE = 'node:24-bookworm-slim';
 /** A start takes a second or two, on a busy machine many. */
 const START_MS = 60_000;
 /** An image registry that is not there often means waiting for a connection. */
@@ -250,7 +250,8 @@ export function command(program, args, { shows = false, ...options } = {}) {
   throw new SetupError(`${program} ${args.join(' ')} failed with ${result.status ?? result.signal}:\n${said}`);
 }
 
-async function until(what, holds) {
+/** Polls until it is so; throws SetupError when that takes too long. */
+export async function until(what, holds) {
   const deadline = performance.now() + START_MS;
   while (!holds()) {
     if (performance.now() > deadline) throw new SetupError(`not within ${START_MS / 1000} s: ${what}`);

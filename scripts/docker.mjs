@@ -2,11 +2,12 @@
 // file has it, it is healthy, sandboxes, serves an agent through its published port, keeps its data, drains; tests and attacks hold against it.
 // Leaves nothing behind but the images, and the engine's data where it had to bring an engine of its own.
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkFiles } from './deploy-file.mjs';
-import { command, findEngine } from './docker-engine.mjs';
+import { command, findEngine, NODE_IMAGE, until } from './docker-engine.mjs';
+import { scheduled } from './docker-scheduler.mjs';
 import { main, SetupError, say } from './say.mjs';
 import { root, setUp } from './setup.mjs';
 
@@ -14,6 +15,8 @@ import { root, setUp } from './setup.mjs';
 const PROJECT = 'slotcast-check';
 const PORT = '18080';
 const TOKEN = 'only-for-the-gateway-that-the-check-starts';
+/** Git with its Perl takes 100 of them, slotcast and its packages 30. */
+const OWN_MB = 150;
 const QUIET = ['--progress', 'quiet'];
 
 const SECCOMP = 'seccomp=deploy/seccomp-bwrap.json';
@@ -74,25 +77,31 @@ async function check(engine) {
     expect(/sign in, .*: http:\/\/127\.0\.0\.1:8080\/#ticket=/.test(said), said);
   });
   await step('doctor has nothing to complain of', () => {
-    const said = engine.compose(['exec', '-T', 'slotcast', 'slotcast', 'doctor']);
-    expect(!/^missing/m.test(said) && /^ok +memoryLimit/m.test(said), said);
+    allGreen(inGateway(engine, 'slotcast', 'doctor'));
   });
-  const cast = await step('an agent drives a slot through the published port', () => agent(engine, 'drive'));
+  const cast = await step('an agent drives a slot through the published port', () => agent(engine, ['drive']));
   await step('what runs when it is stopped may end, and its reply arrives', () => drained(engine));
   await step('data survive down and up', () => {
     engine.compose([...QUIET, 'down']);
     up(engine);
-    agent(engine, 'find', cast);
+    agent(engine, ['find', cast]);
   });
   await step('it starts again after it was killed', () => {
     engine.compose([...QUIET, 'kill', 'slotcast']);
     up(engine);
-    agent(engine, 'drive');
+    agent(engine, ['drive']);
   });
+  await step('a keeper that is killed takes what ran with it, and the gateway goes on', () => keeperKilled(engine));
+  await step('a gateway that is killed comes back by itself, with its data', () => gatewayKilled(engine));
   await step('a token comes by file', () => tokenByFile(engine));
-  await step("Nomad's entrypoint sandboxes as well, without a capability left", () => nomadEntrypoint(engine));
+  down(engine);
+  await step('as the Nomad job has it, it sandboxes without a capability left', () => bySchedule(engine, 'nomad'));
+  await step('as the Kubernetes manifest has it, too', () => bySchedule(engine, 'kubernetes'));
   await step('tests and attacks hold from outside', () => {
     engine.compose([...QUIET, 'run', '--rm', '-T', 'test'], { shows: true });
+  });
+  await step("attacks hold in a container like the gateway's, where they see its processes", () => {
+    engine.compose([...QUIET, 'run', '--rm', '-T', 'test-inside'], { shows: true });
   });
 }
 
@@ -118,6 +127,27 @@ function imageIsBare(engine) {
     'for tool in cc gcc g++ make tsc; do command -v $tool; done; ls node_modules | grep -E "^(typescript|vite|vitest)$"; id -u';
   const said = engine.docker(['run', '--rm', '--entrypoint', 'sh', 'slotcast', '-c', script]).trim();
   expect(said === '1000', `found in the image, or not its user: ${said}`);
+  const layers = engine
+    .docker(['history', '--no-trunc', '--human=false', '--format', '{{.Size}} {{.CreatedBy}}', 'slotcast'])
+    .trim()
+    .split('\n');
+  // The newest comes first; the Dockerfile's own begin with its argument.
+  const own = layers.slice(
+    0,
+    layers.findIndex((layer) => /^0 ARG SLOT_PACKAGES/.test(layer)),
+  );
+  const [all, ours] = [layers, own].map((some) =>
+    Math.round(some.reduce((sum, layer) => sum + Number.parseInt(layer, 10), 0) / 1e6),
+  );
+  say(`the image has ${all} MB, ${ours} of them beyond ${NODE_IMAGE}`);
+  expect(ours > 0 && ours <= OWN_MB, `not within ${OWN_MB} MB beyond its base`);
+}
+
+/** Of the whole report: nothing is left out of it that is not there. */
+function allGreen(said) {
+  const named = [...said.matchAll(/^ok +(\w+)/gm)].map(([, name]) => name);
+  const wanted = ['sandbox', 'seccomp', 'network', 'processLimit', 'identity', 'memoryLimit', 'cells'];
+  expect(!/^missing/m.test(said) && wanted.every((name) => named.includes(name)), said);
 }
 
 function refusals(engine) {
@@ -162,8 +192,8 @@ function agentCommand(engine, args, token = inGateway(engine, 'cat', '/data/toke
 }
 
 /** What the agent printed. */
-function agent(engine, ...args) {
-  const { program, rest, env } = agentCommand(engine, args);
+function agent(engine, args, token) {
+  const { program, rest, env } = agentCommand(engine, args, token);
   return command(program, rest, { env }).trim();
 }
 
@@ -185,8 +215,7 @@ function tokenByFile(engine) {
     const file = join(dir, 'token');
     writeFileSync(file, `${TOKEN}\n`, { mode: 0o444 });
     up(engine, { ...engine.env, SLOTCAST_TOKEN_FILE: file });
-    const { program, rest, env } = agentCommand(engine, ['drive'], TOKEN);
-    command(program, rest, { env });
+    agent(engine, ['drive'], TOKEN);
     expect(!inGateway(engine, 'cat', '/data/token').includes(TOKEN), 'the token lies in the data directory too');
     // The command line inside finds it as well.
     inGateway(engine, 'slotcast', 'slots');
@@ -195,32 +224,57 @@ function tokenByFile(engine) {
   }
 }
 
-function nomadEntrypoint(engine) {
-  const job = readFileSync('deploy/nomad/slotcast.nomad.hcl', 'utf8');
-  const [, list = ''] = /cap_add\s*=\s*\[(.*)\]/.exec(job) ?? [];
-  const capabilities = [...list.matchAll(/"(\w+)"/g)].flatMap(([, name]) => ['--cap-add', name.toUpperCase()]);
-  const flags = [
-    '--user',
-    '0:0',
-    '--read-only',
-    '--tmpfs',
-    '/tmp:size=64m,mode=1777',
-    '--cap-drop',
-    'ALL',
-    '--memory',
-    '2g',
-  ];
-  const opened = ['no-new-privileges', SECCOMP, APPARMOR].flatMap((setting) => ['--security-opt', setting]);
-  const entrypoint = ['--entrypoint', '/opt/slotcast/deploy/nomad/entrypoint.sh'];
-  const said = engine.docker([
-    'run',
-    '--rm',
-    ...flags,
-    ...capabilities,
-    ...opened,
-    ...entrypoint,
-    'slotcast',
-    'doctor',
-  ]);
-  expect(!/^missing/m.test(said) && /own user 1000/.test(said), said);
+/** What the agent that holds a slot finds when `victim` of the gateway's processes is killed: its recording, and how its command ended. */
+async function killed(engine, victim) {
+  const { program, rest, env } = agentCommand(engine, ['hold']);
+  const child = spawn(program, rest, { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  let said = '';
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  const begun = new Promise((resolve) => {
+    child.stdout.on('data', (data) => {
+      said += data;
+      if (said.includes('\n')) resolve();
+    });
+  });
+  await Promise.race([begun, ended]);
+  // The shell may go with the container.
+  complaint(() => inGateway(engine, 'sh', '-c', `kill -9 "$(cut -d" " -f1 /data/${victim}.pid)"`));
+  expect((await ended) === 0, 'the agent was not told');
+  return said.split('\n');
+}
+
+async function keeperKilled(engine) {
+  const [cast, outcome] = await killed(engine, 'keeper');
+  expect(outcome === 'lost', `its command ended as ${outcome}`);
+  agent(engine, ['drive']);
+  agent(engine, ['find', cast, 'recovered']);
+  expect(restarts(engine) === '0', 'the container was started anew');
+  const left = inGateway(engine, 'sh', '-c', 'grep -lsE "^State:.Z" /proc/[0-9]*/status || true').trim();
+  expect(left === '', `nobody reaped ${left}`);
+}
+
+async function gatewayKilled(engine) {
+  const token = inGateway(engine, 'cat', '/data/token');
+  const [cast, outcome] = await killed(engine, 'gateway');
+  expect(outcome !== 'exited', 'its command ended as if nothing were');
+  await until('the container was started anew and is healthy', () => {
+    const health = engine.compose(['ps', '--format', '{{.Health}}', 'slotcast']).trim();
+    return restarts(engine) === '1' && health === 'healthy';
+  });
+  expect(inGateway(engine, 'cat', '/data/token') === token, 'the token is another');
+  agent(engine, ['drive']);
+  agent(engine, ['find', cast, 'recovered']);
+}
+
+/** How often the engine had to start the container again by itself. */
+function restarts(engine) {
+  const id = engine.compose(['ps', '--quiet', 'slotcast']).trim();
+  return engine.docker(['inspect', '--format', '{{.RestartCount}}', id]).trim();
+}
+
+async function bySchedule(engine, scheduler) {
+  await scheduled(engine, scheduler, { port: PORT, token: TOKEN }, (inside) => {
+    allGreen(inside('slotcast', 'doctor'));
+    agent(engine, ['drive'], TOKEN);
+  });
 }
