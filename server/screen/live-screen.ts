@@ -21,9 +21,9 @@ const SMALL_HISTORY_LINES = 50;
 const QUIET_MS = 1000;
 /** Longest stretch of parsing before others get their turn. */
 const SLICE_MS = 8;
-/** Unparsed output at which the emulator catches up although nobody asks: half of the ring, so that nothing is lost. */
-const MAX_BACKLOG_BYTES = RING_BYTES / 2;
-/** The same while somebody watches, so that the next one to come waits a few milliseconds only. */
+/** Unparsed output at which the emulator catches up although nobody asks, as a share of the ring: nothing is lost then. */
+const MAX_BACKLOG = 1 / 2;
+/** The same in bytes while somebody watches, so that the next one to come waits a few milliseconds only. */
 const WATCHED_BACKLOG_BYTES = RING_BYTES / 8;
 /** A frame that takes longer, a hundred times what the fullest screen needs, is there to keep us busy. */
 const MAX_FRAME_MS = 1500;
@@ -142,9 +142,9 @@ export class LiveScreen {
     return (await this.#caughtUp()).modes;
   }
 
-  /** Resolves when what is not parsed yet is little, so that more may come without a loss. */
-  async keepUp(): Promise<void> {
-    if (this.#backlogBytes > MAX_BACKLOG_BYTES) await this.#caughtUp();
+  /** Resolves when what is not parsed yet is little for a ring of that size, so that more may come without a loss. */
+  async keepUp(ringBytes = this.#log.ringBytes): Promise<void> {
+    if (this.#backlogBytes > ringBytes * MAX_BACKLOG) await this.#caughtUp();
   }
 
   /** Keeps the emulator close behind the output until it is closed. */
@@ -181,7 +181,7 @@ export class LiveScreen {
       this.#goal = frame.seq;
     }
     if (frame.code === 'x') this.#lastExit = frame.seq;
-    const limit = this.#holds > 0 ? WATCHED_BACKLOG_BYTES : MAX_BACKLOG_BYTES;
+    const limit = this.#holds > 0 ? WATCHED_BACKLOG_BYTES : this.#log.ringBytes * MAX_BACKLOG;
     if (this.#backlogBytes > limit) this.#goal = frame.seq;
     if (this.#goal > this.#seq) this.#pump();
     else if (this.#emulator !== null) this.#quiet ??= this.#after(QUIET_MS, () => this.#settle());

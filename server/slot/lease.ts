@@ -42,8 +42,8 @@ export interface LeaseLife {
   readonly screen: LiveScreen;
   readonly terminal: Terminal;
   readonly commands: CommandTable;
-  /** Resolves when the screen and the terminal are what they were under the gateway before this one. */
-  readonly ready: Promise<void>;
+  /** Resolves when the screen and the terminal are what they were under the gateway before this one, soon since somebody asks. */
+  readonly ready: () => Promise<void>;
 }
 
 export interface LeaseParts {
@@ -123,7 +123,7 @@ export class Lease {
 
   /** To be awaited before screen and log are looked at. */
   get ready(): Promise<void> {
-    return this.#life.ready;
+    return this.#life.ready();
   }
 
   /** Goes on with a new recording: what ran is lost with its keeper. */

@@ -4,6 +4,7 @@ import type { SlotInfo } from '../../protocol/slot.ts';
 import { noSuchSlot } from '../auth/scope.ts';
 import type { Keeper } from '../keeper/keeper.ts';
 import { type Holder, type Lease, sameText } from './lease.ts';
+import { Replays } from './replay.ts';
 import { endKept, type LeaseRequest, Slot } from './slot.ts';
 
 export interface PoolOptions {
@@ -34,9 +35,13 @@ export class Pool {
     const changed = (slot: Slot): void => {
       for (const listener of this.#listeners) listener(slot);
     };
+    const replays = new Replays();
     const names = Array.from({ length: options.count }, (_, index) => `slot_${index}`);
     this.#slots = new Map(
-      names.map((name) => [name, new Slot({ name, keeper, network, maxProcesses, takeoverGraceMs, changed, failed })]),
+      names.map((name) => [
+        name,
+        new Slot({ name, keeper, network, maxProcesses, replays, takeoverGraceMs, changed, failed }),
+      ]),
     );
   }
 

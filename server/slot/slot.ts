@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { Fault } from '../../protocol/fault.ts';
 import type { Network, SlotInfo } from '../../protocol/slot.ts';
 import { COLS, ROWS } from '../../protocol/value.ts';
-import type { FrameLog } from '../keeper/frame-log.ts';
+import { type FrameLog, RING_BYTES } from '../keeper/frame-log.ts';
 import type { Keeper, KeptLease, SlotPlace } from '../keeper/keeper.ts';
 import { LiveScreen } from '../screen/live-screen.ts';
 import { Terminal } from '../terminal/terminal.ts';
@@ -11,6 +11,13 @@ import { Workspace } from '../workspace/workspace.ts';
 import { Activity } from './activity.ts';
 import { CommandTable, parsed } from './command.ts';
 import { Lease, type LeaseLife, type LeaseNote, type LeaseParts, leaseNote, newStanding } from './lease.ts';
+import type { Replay, Replays } from './replay.ts';
+
+/**
+ * While a recording is told anew, one at a time: of plain lines an emulator takes the last thousand in each stretch alone, so that a few long
+ * stretches are drawn sooner than many.
+ */
+const REPLAY_RING_BYTES = 8 * RING_BYTES;
 
 export interface SlotOptions {
   readonly name: string;
@@ -18,6 +25,7 @@ export interface SlotOptions {
   /** The most that the operator allows. */
   readonly network: Network;
   readonly maxProcesses: number;
+  readonly replays: Replays;
   /** How long who took the lease over may be away before it is given back. */
   readonly takeoverGraceMs: number;
   /** Told of everything that slot.list shows. */
@@ -237,7 +245,7 @@ export class Slot {
     // In one: a gateway that dies in between would leave a log that is nobody's.
     const notes = new Map([['lease', JSON.stringify(standing)]]);
     const log = await this.#options.keeper.openLog(spec, place, notes);
-    return { ...this.#life({ log, network, place, answeredSeq: 0 }), ready: Promise.resolve() };
+    return { ...this.#life({ log, network, place, answeredSeq: 0 }), ready: () => Promise.resolve() };
   }
 
   /** What stands on a log: made before its first frame. */
@@ -270,24 +278,34 @@ export class Slot {
     this.#workspace.sweep();
     const life = this.#life({ log, place, network: note.network, answeredSeq: Number(notes.get('answered') ?? 0) });
     life.commands.adopt(kept.processes, notes);
-    let replayed: (done: Promise<void>) => void = () => undefined;
-    const ready = new Promise<void>((resolve) => {
-      replayed = resolve;
-    });
-    // A recording that can't be read is no reason to lose a lease: what comes from now on is shown.
-    ready.catch((error: unknown) => this.#options.failed(this, error));
-    life.terminal.adopt(
-      kept.terminal,
-      notes,
-      ready.catch(() => undefined),
-    );
+    const replay = this.#replay(kept, life.screen);
+    life.terminal.adopt(kept.terminal, notes, replay);
     const { label } = kept.spec;
-    const adopted = { ...life, ready: ready.catch(() => undefined) };
+    const ready = (): Promise<void> => {
+      replay.hurry();
+      return replay.done;
+    };
+    const adopted = { ...life, ready };
     this.lease = this.#lease({ label, life: adopted, standing: note, adopted: true });
     for (const keyed of [...life.commands.formerKeys(), ...life.terminal.formerKeys()]) this.lease.keys.remember(keyed);
     this.#enter('leased');
     this.#since = note.since;
-    replayed(kept.replay(() => life.screen.keepUp()));
+  }
+
+  /** Begins later: everything that looks at the log is there then. */
+  #replay(kept: KeptLease, screen: LiveScreen): Replay {
+    const { log } = kept;
+    const { done, hurry } = this.#options.replays.begin(async (rest) => {
+      log.ringBytes = REPLAY_RING_BYTES;
+      await kept.replay(async () => {
+        await screen.keepUp();
+        await rest();
+      });
+      await screen.keepUp(RING_BYTES);
+      log.ringBytes = RING_BYTES;
+    });
+    // A recording that can't be read is no reason to lose a lease: what comes from now on is shown.
+    return { done: done.catch((error: unknown) => this.#options.failed(this, error)), hurry };
   }
 
   /** Does the work in turn; the slot is free after it, or failed with the reason. */

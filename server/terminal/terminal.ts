@@ -71,6 +71,8 @@ export class Terminal {
   #closed = false;
   /** What has to be done before a shell may start. */
   #held: Promise<unknown> | null = null;
+  /** Tells that somebody waits for it. */
+  #hurry: () => void = () => undefined;
   #patterns = 0;
   #waits = 0;
 
@@ -86,8 +88,8 @@ export class Terminal {
     this.#wantedSize = this.#size;
   }
 
-  /** Goes on with what a gateway before this one has left, before the first frame of the log is told anew; `replayed` resolves after the last. */
-  adopt(kept: KeptTerminal | null, notes: Notes, replayed: Promise<void>): void {
+  /** Goes on with what a gateway before this one has left, before the first frame of the log is told anew; `replay.done` resolves after the last. */
+  adopt(kept: KeptTerminal | null, notes: Notes, replay: { readonly done: Promise<void>; hurry(): void }): void {
     const { shell, run: last, results } = this.#notes.former(notes);
     for (const [key, { print, result }] of results) this.#former.set(key, { print, result: Promise.resolve(result) });
     this.#runs = last?.number ?? 0;
@@ -99,7 +101,8 @@ export class Terminal {
     const adopted = shell && kept && Shell.adopt({ ...this.#shellOptions(), nonce: shell.nonce }, kept);
     if (adopted !== null) this.#use(adopted);
     const { log } = this.#options;
-    this.#held = replayed.then(() => {
+    this.#hurry = replay.hurry;
+    this.#held = replay.done.then(() => {
       adopted?.catchUp();
       this.#size = { cols: log.cols, rows: log.rows };
       this.#wantedSize = this.#size;
@@ -150,7 +153,10 @@ export class Terminal {
     keyed: KeyedRun | null = null,
   ): Promise<TerminalRunResult> {
     const former = keyed === null ? undefined : this.#former.get(keyed.key);
-    if (former !== undefined && former.print === keyed?.print) return await former.result;
+    if (former !== undefined && former.print === keyed?.print) {
+      this.#hurry();
+      return await former.result;
+    }
     const release = await this.#turn.take(signal);
     try {
       const result = await this.#run(call, { signal, keyed });
@@ -340,6 +346,7 @@ export class Terminal {
 
   /** The shell, at its first prompt at least. */
   async #ready(): Promise<Shell> {
+    this.#hurry();
     while (this.#held !== null) await this.#held;
     if (this.#closed) throw new Fault('LEASE_LOST');
     if (this.#shell !== null) return this.#shell;

@@ -36,10 +36,14 @@ export class MirrorLog extends FrameLog {
     this.#wake();
   }
 
-  /** Frames from the recording. */
-  addRecorded(frames: readonly NumberedFrame[]): void {
-    for (const frame of frames) if (frame.seq > this.lastSeq) this.take(frame);
-    this.#wake();
+  /** Frames from the recording, in batches, with a rest after each; once the log is closed nobody looks at them any more. */
+  async addRecorded(batches: AsyncIterable<readonly NumberedFrame[]>, rest: () => Promise<void>): Promise<void> {
+    for await (const frames of batches) {
+      if (this.closed) return;
+      for (const frame of frames) if (frame.seq > this.lastSeq) this.take(frame);
+      this.#wake();
+      await rest();
+    }
   }
 
   /** Resolves when the frame is here, or none comes any more. */

@@ -149,6 +149,8 @@ export class RemoteKeeper implements Keeper {
     const log = this.#logs.get(cast);
     if (log === undefined || this.#link === null) return;
     await this.#link.call('closeLog', { cast });
+    // Nobody looks at what it has not been told yet.
+    if (log.replaying) log.close();
     await log.reached(Number.POSITIVE_INFINITY);
   }
 
@@ -339,10 +341,7 @@ export class RemoteKeeper implements Keeper {
       });
       if (place === null) return;
       try {
-        for await (const frames of this.#options.readFrames(cast, place)) {
-          log.addRecorded(frames);
-          await rest();
-        }
+        await log.addRecorded(this.#options.readFrames(cast, place), rest);
       } catch (error) {
         this.#tell(error, `the recording ${cast} could not be read`);
       }
