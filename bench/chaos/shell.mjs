@@ -4,6 +4,7 @@ import { isCut, lines, printer } from './text.mjs';
 
 /** How long a printer may be silent when nothing hurts it. */
 const PATIENCE_MS = 90_000;
+const STOP_TRIES = 100;
 /** What else costs a shell, or the answer to a call that means it. */
 const COSTS_SHELL = ['kill-keeper', 'full-disk'];
 
@@ -89,24 +90,30 @@ export class Shell {
       { v, cwd },
       false,
     );
+    if (!began) return await this.#stop(order);
     const stopMs = performance.now() + order.count * 10 + PATIENCE_MS;
-    while (began) {
+    for (;;) {
       const { value, error } = await this.#work.attempt(order, (slot) => slot.file.stat(done));
       if (value !== undefined) break;
       if (error.fault !== 'FILE_NOT_FOUND' && this.#work.excuse(error, order) === null) return;
-      if (ledger.touched(COSTS_SHELL, order.sinceMs)) {
-        this.#state = null;
-        // What is left of it, if anything, must not print into the next command.
-        await this.#work.attempt(order, (slot) => slot.terminal.stop());
-        return;
-      }
+      if (ledger.touched(COSTS_SHELL, order.sinceMs)) return await this.#stop(order);
       if (performance.now() > stopMs) return this.#work.wrong('lost', 'a printer behind the shell never ends', order);
       await sleep(300);
     }
-    order.printed.isWhole = began;
+    order.printed.isWhole = true;
     order.printed.toldMs = performance.now();
     // The last lines may still be on their way through the pty when the file is there.
     await this.#work.attempt(order, (slot) => slot.terminal.wait({ idleMs: 300, timeoutMs: 10_000 }));
+  }
+
+  /** What may have begun, or be left of it, must not print into the next command. */
+  async #stop(order) {
+    this.#state = null;
+    for (let tries = 0; tries < STOP_TRIES; tries++) {
+      const { error } = await this.#work.attempt(order, (slot) => slot.terminal.stop());
+      if (error === undefined || this.#work.excuse(error, order) === null) return;
+      await sleep(300);
+    }
   }
 
   async #timeOut() {
