@@ -5,6 +5,9 @@ import { Fault } from '../../protocol/fault.ts';
 import { CAST_ID } from '../../protocol/vocabulary.ts';
 import type { LogSpec } from './keeper.ts';
 
+/** Recordings hold whatever agents printed: for the gateway's own user alone. */
+export const CASTS_MODE = 0o700;
+
 /** Where the recordings of a data directory are. */
 export function castDirectory(dataDir: string): string {
   return join(dataDir, 'casts');

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { endLabel, isCommandStart, startLabel } from '../../protocol/command-mark.ts';
 import { Fault } from '../../protocol/fault.ts';
 import type { Capability } from '../../protocol/server.ts';
-import { asNoSpace, castDirectory, castPath, headerOf } from './cast-place.ts';
+import { asNoSpace, CASTS_MODE, castDirectory, castPath, headerOf } from './cast-place.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { DEFAULT_DISK_LIMITS, type DiskLimits, DiskWatch } from './disk-watch.ts';
 import { Floods } from './flood.ts';
@@ -24,6 +24,7 @@ import { OutputBudgets } from './output.ts';
 import { emptyPlace, preparePlace } from './place.ts';
 import { NEVER_BEGUN, startProcess } from './process.ts';
 import { type PtyTerminal, startTerminal } from './pty.ts';
+import { PtyStock } from './pty-start.ts';
 import { type CastPlace, type Missing, Recorder } from './recorder.ts';
 import { type Recovery, recoverCasts } from './recovery.ts';
 import { RingBudget } from './ring-budget.ts';
@@ -34,9 +35,6 @@ import { probe } from './sandbox/probe.ts';
 import { terminalCommand } from './sandbox/terminal-command.ts';
 import { type Killable, Tenants } from './tenants.ts';
 import { Unsealed } from './unsealed.ts';
-
-/** Recordings hold whatever agents printed: for the gateway's own user alone. */
-const CASTS_MODE = 0o700;
 
 /** Where what goes wrong without a caller is told: a recording that can't be written or recovered. */
 export interface KeeperLog {
@@ -77,6 +75,7 @@ export class LocalKeeper implements Keeper {
   readonly #starting = new Set<Promise<unknown>>();
   readonly #disk: DiskWatch;
   readonly #housing: Housing;
+  readonly #stock = new PtyStock();
   readonly #tenants = new Tenants((place) => this.#watch(place));
   readonly #unsealed = new Unsealed({
     isCommand: isCommandStart,
@@ -348,7 +347,7 @@ export class LocalKeeper implements Keeper {
     const command = terminalCommand({ policy: this.policy, place, network, argv, env, group });
     const flow = this.#floods.flow(place.slot);
     const shared = { log: open.log, clock: this.#clock, cols, rows, command, recordInput, group, flow };
-    const terminal = await startTerminal({ ...shared, sandboxed: this.sandboxed });
+    const terminal = await startTerminal({ ...shared, stock: this.#stock, sandboxed: this.sandboxed });
     const pacing = open.recorder.pace(terminal);
     void terminal.ended.then(() => pacing.close());
     return terminal;
@@ -377,6 +376,7 @@ export class LocalKeeper implements Keeper {
   async #close(): Promise<void> {
     await this.#housing.stop();
     await Promise.allSettled(this.#starting);
+    this.#stock.close();
     await Promise.all([...this.#children].map((child) => child.kill()));
     this.#disk.close();
     await Promise.all([...this.#logs.keys()].map((cast) => this.closeLog(cast)));

@@ -1,7 +1,7 @@
 // One child process on a pseudo terminal, with every byte it printed, up to the last one before its end.
 // Of node-pty it takes the call that resizes: what else there is hands every terminal on to all later children, loses the tail of the output when
 // the child exits, tells an exit 200 ms late, and stalls the event loop when a program doesn't read what is written to it.
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { OnReadOpts, SocketConstructorOpts } from 'node:net';
@@ -10,6 +10,7 @@ import type { Duplex } from 'node:stream';
 import { ReadStream } from 'node:tty';
 import type { Clock, Timer } from './clock.ts';
 import { tryKill } from './foreground.ts';
+import { GO, orderBytes, type PtyKind, type PtyStock, startPty } from './pty-start.ts';
 import { pipeAt } from './sandbox/walls.ts';
 
 /** The kernel hands out at most 4095 bytes at once; twice that, so that a fuller one fits too. */
@@ -26,10 +27,12 @@ const RETRY_MS = 5;
 export interface PtyChildOptions {
   readonly file: string;
   readonly args: readonly string[];
-  /** What is done on the terminal before the file is run: Perl, which takes from the front of @ARGV what it has put there itself, and exits where it fails. */
+  /** What is done on the terminal before the file is run. */
   readonly entry?: PtyEntry;
   /** So many descriptors from 3 on are pipes of ours, which the command finds open. */
   readonly pipes?: number;
+  /** Has what it begins with, and gets another one when it has begun. */
+  readonly stock?: PtyStock | undefined;
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
   readonly cols: number;
@@ -40,6 +43,7 @@ export interface PtyChildOptions {
 }
 
 export interface PtyEntry {
+  /** See PtyKind. */
   readonly program: string;
   readonly args: readonly string[];
 }
@@ -56,11 +60,14 @@ export class PtyChild {
   /** Resolves after the last output was given out. */
   readonly exited: Promise<PtyExit>;
   readonly #options: PtyChildOptions;
+  readonly #kind: PtyKind;
   readonly #child: ChildProcess;
   readonly #master: number;
   /** Our own open end of the child's side: without it the last output is cut off when the child closes its own. */
   #slave: number | null = null;
   readonly #stream: ReadStream;
+  /** It has printed something. */
+  #begun = false;
   #input: Buffer[] = [];
   #inputBytes = 0;
   #retry: Timer | null = null;
@@ -74,14 +81,18 @@ export class PtyChild {
     this.exited = new Promise((resolve) => {
       exited = resolve;
     });
-    const { child, master } = begin(options);
+    const { stock, file, args, entry, pipes = 0 } = options;
+    this.#kind = { program: entry?.program ?? '', pipes };
+    const { child, master, link } = stock?.take(this.#kind) ?? startPty(this.#kind);
     this.pid = child.pid ?? 0;
     this.#child = child;
     this.#master = master;
-    this.#hold();
+    link.write(orderBytes({ ...options, argv: [...(entry?.args ?? []), file, ...args] }));
+    this.#hold(link);
     child.once('exit', (code, signal) => {
       if (!this.#gone) this.#end();
       exited({ exitCode: code, signal: signal === null ? 0 : system.signals[signal] });
+      if (this.#slave !== null) stock?.refill(this.#kind);
     });
     const callback = (length: number, buffer: Uint8Array): boolean => this.#read(length, buffer);
     // One buffer for all reads and none in between, so that nothing is under way when the last output is read at the end.
@@ -94,12 +105,11 @@ export class PtyChild {
   }
 
   /** Opens the child's side when that can be done, and lets the command begin. */
-  #hold(): void {
-    const link = this.pipe(FIRST_PIPE + (this.#options.pipes ?? 0) + 1);
+  #hold(link: Duplex): void {
     link.once('data', (number) => {
       try {
         this.#slave = openSync(`/dev/pts/${Number(number)}`, constants.O_RDWR | constants.O_NOCTTY);
-        link.end('g');
+        link.end(GO);
       } catch {
         this.kill();
       }
@@ -147,6 +157,8 @@ export class PtyChild {
   }
 
   #read(length: number, buffer: Uint8Array): boolean {
+    if (!this.#begun) this.#options.stock?.refillSoon(this.#kind);
+    this.#begun = true;
     this.#options.output(Buffer.from(buffer.buffer, buffer.byteOffset, length));
     return true;
   }
@@ -215,58 +227,4 @@ function native(): Native {
   const load = createRequire(import.meta.url);
   const { requireBinary }: { requireBinary: (file: string) => Native } = load('@lydell/node-pty/requireBinary.js');
   return requireBinary('pty.node');
-}
-
-/** The pipes that were asked for, then the master and the link. */
-const FIRST_PIPE = 3;
-
-/**
- * Becomes the command on the child's side of the terminal, with the modes that a login has. Perl does what Node can't, and is the first process of
- * a sandbox too. From the moment in which that side can be opened it does not end, and nothing begins that may, before it was. The numbers are those of x86_64 and aarch64.
- */
-const becomeCommand = (entry: string): string => `
-my ($master_fd, $rows, $cols) = splice @ARGV, 0, 3;
-open my $master, "+<&=", $master_fd; open my $link, "+<&=", $master_fd + 1;
-my ($off, $number) = (pack("i", 0), pack "i", 0);
-ioctl $master, 0x40045431, $off and ioctl $master, 0x80045430, $number or exit 125;
-$number = unpack "i", $number;
-my $told = syswrite $link, $number;
-END { sysread $link, my $go, 1 if $told }
-open my $tty, "+<", "/dev/pts/$number" or exit 125;
-ioctl $tty, 0x5414, my $size = pack "S4", $rows, $cols, 0, 0;
-ioctl $tty, 0x5401, my $modes = "\\0" x 64;
-my ($input, @others) = unpack "L a*", $modes;
-ioctl $tty, 0x5402, $modes = pack "L a*", $input | 0x6802, @others;
-open STDIN, "<&", $tty; open STDOUT, ">&", $tty; open STDERR, ">&", $tty;
-close $_ for $tty, $master;
-${entry}
-sysread $link, my $go, 1 or exit 125;
-close $link;
-exec { $ARGV[0] } @ARGV;
-print STDERR "slotcast: $ARGV[0]: $!\\n";
-exit 127;
-`;
-
-/** Node opens the master so that no child but this one has it: a terminal hangs up when we are gone, whoever else goes on. */
-function begin(options: PtyChildOptions): { child: ChildProcess; master: number } {
-  const { file, args, cwd, cols, rows, env, entry, pipes = 0 } = options;
-  const master = openSync('/dev/ptmx', constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
-  try {
-    const numbers = [FIRST_PIPE + pipes, rows, cols].map(String);
-    const argv = ['-e', becomeCommand(entry?.program ?? ''), ...numbers, ...(entry?.args ?? []), file, ...args];
-    const child = spawn('/usr/bin/perl', argv, {
-      env,
-      cwd,
-      // A session of its own: the first terminal that it opens is its own.
-      detached: true,
-      stdio: ['ignore', 'ignore', 'ignore', ...Array.from({ length: pipes }, () => 'pipe' as const), master, 'pipe'],
-    });
-    child.on('error', () => {});
-    if (child.pid === undefined) throw new Error('the process of a terminal could not be started');
-    for (const stream of child.stdio) stream?.on('error', () => {});
-    return { child, master };
-  } catch (error) {
-    closeSync(master);
-    throw error;
-  }
 }

@@ -10,6 +10,7 @@ import type { FrameLog } from './frame-log.ts';
 import type { KeptTerminal, TerminalEnd, TerminalPids } from './keeper.ts';
 import { struck } from './process.ts';
 import { PtyChild, type PtyExit } from './pty-child.ts';
+import type { PtyStock } from './pty-start.ts';
 import type { Pausable } from './recorder.ts';
 import { type Cgroup, NO_STRIKES, type Strikes } from './sandbox/cgroup.ts';
 import type { TerminalCommand, TerminalLaunch } from './sandbox/terminal-command.ts';
@@ -29,6 +30,7 @@ export interface TerminalOptions {
   readonly group?: Cgroup | undefined;
   /** Without one it is read whatever else there is to do. */
   readonly flow?: Flow;
+  readonly stock?: PtyStock | undefined;
   /** Adds what is typed to the log. */
   readonly recordInput: boolean;
 }
@@ -63,9 +65,9 @@ export class PtyTerminal implements KeptTerminal, Pausable {
 
   constructor(options: TerminalOptions) {
     this.#options = options;
-    const { clock, command, cols, rows, flow } = options;
+    const { clock, command, cols, rows, flow, stock } = options;
     this.#coalescer = new Coalescer({ clock, frame: (text) => this.#append('o', text) });
-    this.#child = spawned({ ...command, clock, cols, rows, output: (bytes) => this.#output(bytes) });
+    this.#child = spawned({ ...command, clock, cols, rows, stock, output: (bytes) => this.#output(bytes) });
     this.#launch = command.launch((fd) => this.#child.pipe(fd));
     if (flow !== undefined) flow.changed = () => (flow.resting ? this.pause('others') : this.resume('others'));
     this.ended = this.#child.exited.then((exit) => this.#end(exit));
