@@ -14,11 +14,18 @@ const WINDOW_PIECES = 16;
 const WINDOW_CHARS = 16 * 1024;
 /** How long output waits for more under load; below WINDOW_MS, so that waiting never becomes the rule for a slow program. */
 const WAIT_MS = 6;
+/** Of what is held until its end comes, the same: a small command is through in a few ms. */
+const HOLD_MS = WAIT_MS;
 
 export interface CoalescerOptions {
   readonly clock: Clock;
   /** Gets each frame, in order, never an empty one. */
   readonly frame: (text: string) => void;
+}
+
+interface Hold {
+  readonly until: string;
+  readonly over: (seen: boolean) => void;
 }
 
 export class Coalescer {
@@ -33,6 +40,7 @@ export class Coalescer {
   #windowChars = 0;
   /** Under load it takes a window below the limits until output passes at once again. */
   #loaded = false;
+  #hold: Hold | null = null;
 
   constructor(options: CoalescerOptions) {
     this.#clock = options.clock;
@@ -44,8 +52,16 @@ export class Coalescer {
     this.#add(this.#decoder.write(bytes));
   }
 
+  /** What comes from now on is given out as one when that text has come, or after a moment; `over` is told whether it has. */
+  hold(until: string, over: (seen: boolean) => void): void {
+    this.flush();
+    this.#hold = { until, over };
+    this.#timer = this.#clock.after(HOLD_MS, () => this.flush());
+  }
+
   /** Somebody typed: what comes next may be the answer, and he waits for it. */
   typed(): void {
+    if (this.#hold !== null) this.flush();
     this.#windowStartMs = Number.NEGATIVE_INFINITY;
   }
 
@@ -53,10 +69,12 @@ export class Coalescer {
   flush(): void {
     this.#timer?.cancel();
     this.#timer = null;
-    if (this.#waiting === '') return;
+    const hold = this.#hold;
+    this.#hold = null;
     const text = this.#waiting;
     this.#waiting = '';
     this.#give(text);
+    hold?.over(text.includes(hold.until));
   }
 
   /** Gives out everything, also a character whose rest never came. */
@@ -69,6 +87,10 @@ export class Coalescer {
     if (text === '') return;
     if (this.#waiting.length + text.length > MAX_FRAME_CHARS) this.flush();
     this.#waiting += text;
+    if (this.#hold !== null) {
+      if (this.#waiting.includes(this.#hold.until) || this.#waiting.length >= MAX_FRAME_CHARS) this.flush();
+      return;
+    }
     if (this.#quiet(text.length) || this.#waiting.length >= MAX_FRAME_CHARS) this.flush();
     else this.#timer ??= this.#clock.after(WAIT_MS, () => this.flush());
   }

@@ -33,6 +33,8 @@ export class Foreground {
   readonly init: number | null;
   readonly #child: number;
   #shell: number | null = null;
+  /** Its group when it was last in front: an interactive shell keeps it. */
+  #shellGroup: number | null = null;
 
   /** `child` is what is on the pty. */
   constructor({ child, init }: { readonly child: number; readonly init: number | null }) {
@@ -55,8 +57,10 @@ export class Foreground {
 
   /** The group of the shell, or that of what is around the sandbox: so it is before an interactive shell has made its own. */
   #isShell(group: number): boolean {
+    if (group === this.#shellGroup) return true;
     this.#shell ??= this.init === null ? this.#child : firstChildOf(this.init);
     const shell = this.#shell === null ? undefined : statOf(this.#shell)?.group;
+    if (group === shell) this.#shellGroup = group;
     return group === shell || group === statOf(this.#child)?.group;
   }
 }

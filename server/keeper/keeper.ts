@@ -123,11 +123,24 @@ export interface TerminalPids {
 }
 
 /** A pty with a sandbox behind it. What it prints goes into the frame log of its cast as `o`, a resize as `r`, its end as `x`. */
+/** What was known when a line that was typed had been answered. */
+export interface Answered {
+  /** Of the last frame. */
+  readonly seq: number;
+  /** The one that struck since the line was typed. */
+  readonly limit: Limit | null;
+}
+
 export interface KeptTerminal {
   readonly pids: TerminalPids;
   readonly ended: Promise<TerminalEnd>;
   /** Raw bytes as typed, UTF-8, in the order of the calls. Fault TERMINAL_BUSY when too much of what was typed is not read. */
   write(data: string): Promise<void>;
+  /**
+   * The same for a line that is answered at once, mostly: what is printed is given out as one when `until` was. Resolves then; with null when it does not
+   * come within some ms, and when the terminal has ended.
+   */
+  writeUntil(data: string, until: string): Promise<Answered | null>;
   /** What the terminal itself answers to a program that asks it. Dropped while earlier input waits: then nobody reads, and it would only be in the way of what is typed. */
   answer(data: string): void;
   resize(cols: number, rows: number): void;

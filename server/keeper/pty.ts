@@ -7,7 +7,7 @@ import { Coalescer } from './coalesce.ts';
 import type { Flow } from './flood.ts';
 import { Foreground, hasGroup, killSession, tryKill } from './foreground.ts';
 import type { FrameLog } from './frame-log.ts';
-import type { KeptTerminal, TerminalEnd, TerminalPids } from './keeper.ts';
+import type { Answered, KeptTerminal, TerminalEnd, TerminalPids } from './keeper.ts';
 import { struck } from './process.ts';
 import { PtyChild, type PtyExit } from './pty-child.ts';
 import type { PtyStock } from './pty-start.ts';
@@ -98,6 +98,15 @@ export class PtyTerminal implements KeptTerminal, Pausable {
 
   async write(data: string): Promise<void> {
     this.#type(data);
+  }
+
+  async writeUntil(data: string, until: string): Promise<Answered | null> {
+    if (this.#exit !== null) return null;
+    // What struck before is not of this line.
+    this.#strikes = this.#counted();
+    this.#type(data);
+    const seen = await new Promise<boolean>((resolve) => this.#coalescer.hold(until, resolve));
+    return seen ? { seq: this.#options.log.lastSeq, limit: (await this.struck()) ?? null } : null;
   }
 
   #type(data: string): void {

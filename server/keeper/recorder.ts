@@ -19,6 +19,8 @@ import type { Subscription } from './keeper.ts';
 
 /** Longest that a frame waits to be written: what a crash can cost. */
 const FLUSH_MS = 50;
+/** The same for a marker: what a small command prints, and the marker of its end, are written with it. */
+const MARKER_FLUSH_MS = 5;
 /** Characters in one write: large enough for the disk, a millisecond or two of encoding. */
 const FLUSH_CHARS = 256 * 1024;
 /** Characters not written yet at which the pty is paused, and at which it goes on. */
@@ -86,6 +88,8 @@ export class Recorder {
   #takenSeq = 0;
   #settledSeq = 0;
   #timer: Timer | null = null;
+  /** When it runs. */
+  #flushMs = 0;
   #writing: Promise<void> | null = null;
   #closing: Promise<void> | null = null;
   #paused = false;
@@ -172,13 +176,15 @@ export class Recorder {
     this.#queuedChars += weight(frame);
     this.#adjustPace();
     if (this.#queuedChars >= FLUSH_CHARS) this.#flush();
-    else this.#flushIn(frame.code === 'm' || frame.code === 'x' ? 0 : FLUSH_MS);
+    else this.#flushIn(frame.code === 'x' ? 0 : frame.code === 'm' ? MARKER_FLUSH_MS : FLUSH_MS);
   }
 
   /** Keeps the earlier one of two times. */
   #flushIn(delayMs: number): void {
-    if (this.#timer !== null && delayMs > 0) return;
+    const flushMs = this.#options.clock.now() + delayMs;
+    if (this.#timer !== null && flushMs >= this.#flushMs) return;
     this.#timer?.cancel();
+    this.#flushMs = flushMs;
     this.#timer = this.#options.clock.after(delayMs, () => this.#flush());
   }
 

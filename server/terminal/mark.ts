@@ -2,8 +2,8 @@
 // It never believes a mark without the nonce: that one stays part of the text.
 
 export type Mark =
-  /** A: the prompt begins. `status` is that of the last command; it comes again whenever the prompt is redrawn. */
-  | { readonly kind: 'promptStart'; readonly status: number | null }
+  /** A: the prompt begins. `status` is that of the last command, `options` what is set in the shell (`$-`); it comes again whenever the prompt is redrawn. */
+  | { readonly kind: 'promptStart'; readonly status: number | null; readonly options: string | null }
   /** B: the shell reads a command line; `continuation` when an unfinished one goes on. */
   | { readonly kind: 'promptEnd'; readonly continuation: boolean }
   /** C: what follows is a command's output; `run` names the terminal.run, null when somebody typed the command. */
@@ -15,6 +15,10 @@ export type Mark =
 export type Piece = string | Mark;
 
 const PREFIX = '\x1b]133;';
+
+/** With which a shell of that nonce tells that it reads a command line; rc.ts has it in the prompt. */
+export const promptEnd = (nonce: string): string => `${PREFIX}B;k=${nonce}\x07`;
+
 /** A mark holds at most a path of PATH_MAX (4096) bytes, each of them as %XX. What is longer is none of ours. */
 const MAX_MARK_CHARS = 16 * 1024;
 /** Ends an OSC: BEL, ST (ESC \), or what makes a terminal drop it: any other ESC, CAN, SUB. */
@@ -68,7 +72,9 @@ export class MarkScanner {
   #parse(body: string): Mark | null {
     const [letter, ...fields] = body.split(';');
     if (fields.pop() !== this.#key) return null;
-    if (letter === 'A') return { kind: 'promptStart', status: exitStatus(property(fields, 's')) };
+    if (letter === 'A') {
+      return { kind: 'promptStart', status: exitStatus(property(fields, 's')), options: property(fields, 'o') };
+    }
     if (letter === 'B') return { kind: 'promptEnd', continuation: property(fields, 'c') === '2' };
     if (letter === 'C') return { kind: 'outputStart', run: property(fields, 'r') };
     if (letter !== 'D') return null;

@@ -8,7 +8,7 @@ export interface RcOptions {
   readonly directory: string;
 }
 
-/** Names here begin with __slotcast, so that they are nobody else's. */
+/** Names here begin with __slotcast, so that they are nobody else's; but what is typed for each run is __sc, since each character typed is three system calls. */
 export function rcText(options: RcOptions): string {
   const key = `k=${options.nonce}`;
   return String.raw`__slotcast_status=$?
@@ -33,7 +33,7 @@ __slotcast_path() {
 
 # Puts the marks back into prompts that the user has changed.
 __slotcast_hook() {
-  local start='\[\e]133;A;s=$?;${key}\a\]' end='\[\e]133;B;${key}\a\]'
+  local start='\[\e]133;A;s=$?;o=$-;${key}\a\]' end='\[\e]133;B;${key}\a\]'
   local more='\[\e]133;B;c=2;${key}\a\]' output='\e]133;C;${key}\a'
   if [[ ${'$'}{PS1-} != "$start"*"$end" ]]; then
     PS1=${'$'}{PS1-}
@@ -60,46 +60,25 @@ __slotcast_prompt() {
   return 0
 }
 
-# __slotcast ID begins a run: the typed line is replaced by the command, as if a person had typed it.
-# __slotcast alone ends it. Both keep $?.
-__slotcast() {
-  { local status=$? traced=$- -; set +eux; } 2>/dev/null
-  local path lines=() IFS=$' \t\n'
+# __sc NAME begins a run: the typed line is replaced by the command, as if a person had typed it.
+# __sc alone ends it. Both keep $?. Who calls it hides what is traced: a redirection takes longer than all else here.
+__sc() {
+  local status=$? -
+  set +eux
+  local path id show
   if ((!$#)); then
-    __slotcast= __slotcast_told=1
+    __sc= __slotcast_told=1
     __slotcast_path
     __slotcast_mark "D;$status;cwd=$path"
     return "$status"
   fi
-  __slotcast_hook
-  __slotcast=${options.directory}/$1
-  mapfile -t lines <"$__slotcast.show"
-  __slotcast_show "$1"
+  # Where ours comes first it has just seen to the prompt.
+  [[ ${'$'}{PROMPT_COMMAND-} == __slotcast_prompt ]] || __slotcast_hook
+  __sc=${options.directory}/$1
+  # Sets id, show, and status.
+  builtin . "$__sc.show"
+  builtin printf '%s\n\e]133;C;r=%s;${key}\a' "$show" "$id" >/dev/tty
   return "$status"
-}
-
-# lines: "COLUMNS TYPED STATUS", then what to show.
-__slotcast_show() {
-  local header=${'$'}{lines[0]-80 0 -} columns typed keep prompt width char
-  columns=${'$'}{header%% *} keep=${'$'}{header##* }
-  typed=${'$'}{header#* }
-  typed=${'$'}{typed% *}
-  [[ $keep == - ]] || status=$keep
-  prompt=${'$'}{PS1//'\[\e]133;A;s=$?;${key}\a\]'/}
-  prompt=${'$'}{prompt//'\[\e]133;B;${key}\a\]'/}
-  prompt=${'$'}{prompt@P}
-  prompt=${'$'}{prompt##*$'\n'}
-  width=$prompt
-  while [[ $width == *$'\001'*$'\002'* ]]; do width=${'$'}{width%%$'\001'*}${'$'}{width#*$'\002'}; done
-  # Characters of double width count twice, and the trace of the typed line has a row of its own.
-  char=${'$'}{width//[!ᄀ-ᅟ⺀-꓏가-힣豈-﫿︰-﹏＀-｠￠-￦🌀-🫿]/}
-  width=$((${'$'}{#width} + ${'$'}{#char} + typed))
-  prompt=${'$'}{prompt//[$'\001\002']/}
-  width=$(((width + columns) / columns))
-  [[ $traced != *x* ]] || ((width++))
-  [[ ! -t 2 ]] || prompt=$'\e['$width$'A\r\e[J'$prompt
-  IFS=$'\n'
-  builtin printf '%s%s\n\e]133;C;r=%s;${key}\a' "$prompt" "${'$'}{lines[*]:1}" "$1" >/dev/tty
 }
 
 if [[ -z ${'$'}{__slotcast_set-} ]]; then

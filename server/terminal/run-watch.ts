@@ -12,6 +12,14 @@ const TAKEN_MS = 15_000;
 /** A prompt is short: longer text after "the shell reads a line" is a program's. */
 const MAX_PROMPT_CHARS = 4096;
 
+/** What a line that was typed is known by. */
+export interface Typed {
+  /** In its mark. Nobody foresees it: whoever has read the marks' nonce must not be able to tell of a run before it begins. */
+  readonly id: string;
+  /** Of its script: a line that is taken late finds none. */
+  readonly name: string;
+}
+
 /** refused: the shell did not run the line, nothing has begun. */
 export type RunEnd =
   | { readonly status: number | null; readonly cwd: string | null }
@@ -36,10 +44,10 @@ export class RunWatch {
   #kept: KeptText | null = null;
   #timer: NodeJS.Timeout;
 
-  constructor(shell: Shell, options: { readonly id: string; readonly maxOutputBytes: number }) {
+  constructor(shell: Shell, options: Typed & { readonly maxOutputBytes: number }) {
     this.#shell = shell;
     this.#id = options.id;
-    this.#output = new RunOutput(options.maxOutputBytes, `${shell.directory}/${options.id}`);
+    this.#output = new RunOutput(options.maxOutputBytes, `${shell.directory}/${options.name}`);
     this.over = new Promise((resolve) => {
       this.#settle = resolve;
     });

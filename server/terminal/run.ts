@@ -1,10 +1,12 @@
 // One terminal.run on a shell: types the line that sources the script, and takes what is printed between its marks.
 // It never types again what may have begun to run.
+import { randomUUID } from 'node:crypto';
 import type { Limit } from '../../protocol/exec.ts';
 import { Fault } from '../../protocol/fault.ts';
 import type { TerminalRunResult } from '../../protocol/terminal.ts';
+import type { Answered } from '../keeper/keeper.ts';
 import { interrupt } from './interrupt.ts';
-import { type RunEnd, RunWatch } from './run-watch.ts';
+import { type RunEnd, RunWatch, type Typed } from './run-watch.ts';
 import type { Shell } from './shell.ts';
 
 /** How long a job that somebody started by keys may still take to end. */
@@ -23,19 +25,16 @@ export interface RunOrder {
   readonly maxOutputBytes: number;
   readonly cols: number;
   readonly signal: AbortSignal;
-  /** A name that no other run of this place has had. */
-  readonly newId: () => string;
-  /** Called once, when the shell is ready and the command is about to be typed. */
-  readonly begins: () => void;
-  /** Called before the line is typed under that name. */
-  readonly types: (id: string) => void;
+  /** Called once, when the shell is ready and the command is about to be typed; its number, which no other run of this shell has had. */
+  readonly begins: () => number;
+  /** Called before the line is typed. */
+  readonly types: (typed: Typed) => void;
   /** Called when its time is over, before it is interrupted. */
   readonly timesOut: (durationMs: number) => void;
 }
 
 /** A run whose line was typed by a gateway before this one. */
-export interface TypedRun {
-  readonly id: string;
+export interface TypedRun extends Typed {
   /** How long ago. */
   readonly elapsedMs: number;
   readonly timeoutMs: number;
@@ -48,13 +47,11 @@ export interface TypedRun {
 /** null when the shell ended before anything was typed. Faults: TERMINAL_BUSY when it reads no command line, CANCELLED when the signal was aborted. */
 export async function run(shell: Shell, order: RunOrder): Promise<TerminalRunResult | null> {
   if (!(await ready(shell, order))) return null;
-  order.begins();
-  // What struck before is not of this command.
-  void shell.struck();
+  const number = order.begins();
   const begin = { status: shell.status, startedMs: performance.now() };
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     if (attempt > 0) await shell.repair();
-    const result = await tryOnce(shell, order, begin);
+    const result = await tryOnce(shell, order, { ...begin, name: attempt === 0 ? `${number}` : `${number}b` });
     if (result !== null) return result;
   }
   throw busy('The shell did not take the command: it reads its input otherwise than at the start.');
@@ -62,6 +59,7 @@ export async function run(shell: Shell, order: RunOrder): Promise<TerminalRunRes
 
 /** True when the shell reads an empty command line, false when it has ended. */
 async function ready(shell: Shell, order: RunOrder): Promise<boolean> {
+  if (!order.signal.aborted && shell.isClear) return true;
   const timeoutMs = order.timeoutMs === 0 ? PROMPT_MS : Math.min(PROMPT_MS, order.timeoutMs);
   // In the middle of a command it may be that its last line is still on its way: that too is waited for.
   await shell.until(() => shell.atPrompt || shell.fullScreen, { timeoutMs, signal: order.signal });
@@ -95,26 +93,45 @@ interface RunBegin {
 }
 
 /** null when the shell did not run the line at all. */
-async function tryOnce(shell: Shell, order: RunOrder, begin: RunBegin): Promise<TerminalRunResult | null> {
-  const id = order.newId();
-  const line = ` __slotcast ${id}&&:;. "$__slotcast"</dev/null;{ __slotcast&&:;} 2>/dev/null`;
+async function tryOnce(
+  shell: Shell,
+  order: RunOrder,
+  { name, ...begin }: RunBegin & { readonly name: string },
+): Promise<TerminalRunResult | null> {
+  const id = newId();
   const { command, cols, maxOutputBytes } = order;
-  await shell.spool.writeRun({ id, command, cols, typed: line.length, status: begin.status });
-  const watch = new RunWatch(shell, { id, maxOutputBytes });
-  order.types(id);
-  shell.send(`${line}\r`);
-  return await conclude({ shell, watch, id, timedOutMs: null }, order, begin);
+  const line = lineOf(name, shell.prompt.options);
+  const show = shell.prompt.shown(command, { typed: line.length, cols });
+  await shell.spool.writeRun({ name, id, command, show, status: begin.status });
+  const watch = new RunWatch(shell, { id, name, maxOutputBytes });
+  order.types({ id, name });
+  const answered = shell.sendLine(line);
+  return await conclude({ shell, watch, name, answered, timedOutMs: null }, order, begin);
+}
+
+/** Of 122 random bits some: Node has them ready, where others are asked of the kernel. */
+const newId = (): string => randomUUID().slice(0, 13).replace('-', '');
+
+/**
+ * What is typed: its beginning, the script, its end. Each character costs the shell three system calls, and a redirection as much as four. So what hides a trace,
+ * and what keeps `set -e` from taking a status of ours for a failure, is there when it has to be. The script may set either, so the end has both.
+ */
+function lineOf(name: string, options: string | null): string {
+  const isPlain = options !== null && !/[ex]/.test(options);
+  const begin = isPlain ? `__sc ${name}` : `{ __sc ${name}&&:;} 2>/dev/null`;
+  return ` ${begin};. "$__sc"</dev/null;{ __sc&&:;} 2>/dev/null`;
 }
 
 /** Watches a run that was typed by a gateway before this one. Called before the frames of the shell are told anew, which `replayed` awaits. */
 export async function goOn(shell: Shell, typed: TypedRun, replayed: Promise<void>): Promise<TerminalRunResult> {
-  const { id, elapsedMs, timeoutMs, maxOutputBytes, timedOutMs, timesOut } = typed;
-  const watch = new RunWatch(shell, { id, maxOutputBytes });
+  const { id, name, elapsedMs, timeoutMs, maxOutputBytes, timedOutMs, timesOut } = typed;
+  const watch = new RunWatch(shell, { id, name, maxOutputBytes });
   const begin = { status: null, startedMs: performance.now() - elapsedMs };
   await replayed;
   const leftMs = timeoutMs === 0 ? 0 : Math.max(1, timeoutMs - elapsedMs);
   const { signal } = new AbortController();
-  const result = await conclude({ shell, watch, id, timedOutMs }, { timeoutMs: leftMs, signal, timesOut }, begin);
+  const watched = { shell, watch, name, answered: Promise.resolve(null), timedOutMs };
+  const result = await conclude(watched, { timeoutMs: leftMs, signal, timesOut }, begin);
   if (result !== null) return result;
   const durationMs = Math.round(performance.now() - begin.startedMs);
   return { outcome: 'lost', exitCode: null, cwd: shell.cwd, ...watch.output(), durationMs };
@@ -123,12 +140,14 @@ export async function goOn(shell: Shell, typed: TypedRun, replayed: Promise<void
 interface Watched {
   readonly shell: Shell;
   readonly watch: RunWatch;
-  readonly id: string;
+  readonly name: string;
+  /** See Shell.sendLine. */
+  readonly answered: Promise<Answered | null>;
   readonly timedOutMs: TypedRun['timedOutMs'];
 }
 
 async function conclude(
-  { shell, watch, id, timedOutMs }: Watched,
+  { shell, watch, name, answered, timedOutMs }: Watched,
   order: Pick<RunOrder, 'timeoutMs' | 'signal' | 'timesOut'>,
   begin: RunBegin,
 ): Promise<TerminalRunResult | null> {
@@ -138,7 +157,7 @@ async function conclude(
     const durationMs = timedOutMs ?? Math.round(performance.now() - begin.startedMs);
     if (end === 'refused') {
       // Another text was in the way, or the functions of the rc are gone. A line that is taken later finds no script.
-      await shell.spool.removeRun(id);
+      shell.spool.removeRun(name);
       await shell.until(() => shell.atPrompt, { timeoutMs: BACK_MS, signal: order.signal });
       if (!watch.begun) return null;
       const lost = { outcome: 'lost', exitCode: null, cwd: shell.cwd, ...watch.output(), durationMs } as const;
@@ -147,7 +166,7 @@ async function conclude(
     if (typeof end === 'object') {
       // Between end and prompt the terminal would echo what is typed next, and then bash once more.
       const prompt = shell.until(() => shell.state !== 'busy', { timeoutMs: NEXT_PROMPT_MS });
-      const [limit] = await Promise.all([shell.struck(), prompt]);
+      const [limit] = await Promise.all([limitOf(shell, answered), prompt]);
       return limited({ ...outcomeOf(end), ...watch.output(), durationMs }, limit);
     }
     const output = watch.output();
@@ -159,8 +178,15 @@ async function conclude(
     return limited({ outcome: 'timedOut', exitCode: null, cwd, ...output, durationMs }, await shell.struck());
   } finally {
     watch.close();
-    void shell.spool.removeRun(id).catch(() => undefined);
+    // Behind the result, which is on its way by then.
+    setImmediate(() => shell.spool.forgetRun(name));
   }
+}
+
+/** Told with the last frame where the command was quick; what was told before its end, or by a text that only looked like it, is asked again. */
+async function limitOf(shell: Shell, answered: Promise<Answered | null>): Promise<Limit | undefined> {
+  const told = await answered;
+  return told !== null && told.seq >= shell.turnSeq ? (told.limit ?? undefined) : await shell.struck();
 }
 
 function outcomeOf(end: Exclude<RunEnd, 'refused'>): Pick<TerminalRunResult, 'outcome' | 'exitCode' | 'cwd'> {
@@ -176,28 +202,23 @@ async function first(
   order: Pick<RunOrder, 'timeoutMs' | 'signal'>,
 ): Promise<RunEnd | 'timedOut' | 'aborted'> {
   const { signal, timeoutMs } = order;
-  const settled = new AbortController();
-  const timedOut = watch.started.then(async () => {
-    if (timeoutMs === 0) return await new Promise<never>(() => undefined);
-    return await after(timeoutMs, settled.signal);
-  });
-  const aborted = new Promise<'aborted'>((resolve) => {
-    if (signal.aborted) resolve('aborted');
-    signal.addEventListener('abort', () => resolve('aborted'), { signal: settled.signal });
+  const ends: (() => void)[] = [];
+  let isOver = false;
+  const stopped = new Promise<'timedOut' | 'aborted'>((resolve) => {
+    const abort = (): void => resolve('aborted');
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort);
+    ends.push(() => signal.removeEventListener('abort', abort));
+    void watch.started.then(() => {
+      if (timeoutMs === 0 || isOver) return;
+      const timer = setTimeout(() => resolve('timedOut'), timeoutMs);
+      ends.push(() => clearTimeout(timer));
+    });
   });
   try {
-    return await Promise.race([watch.over, timedOut, aborted]);
+    return await Promise.race([watch.over, stopped]);
   } finally {
-    // With a reason of its own no error is made for it, with its stack.
-    settled.abort('settled');
+    isOver = true;
+    for (const end of ends) end();
   }
-}
-
-/** Resolves after the time; without a result when the signal is aborted before. */
-async function after(timeoutMs: number, signal: AbortSignal): Promise<'timedOut'> {
-  return await new Promise((resolve) => {
-    if (signal.aborted) return;
-    const timer = setTimeout(() => resolve('timedOut'), timeoutMs);
-    signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
-  });
 }

@@ -5,9 +5,11 @@ import type { Limit } from '../../protocol/exec.ts';
 import { Fault } from '../../protocol/fault.ts';
 import type { Network } from '../../protocol/slot.ts';
 import type { FrameLog } from '../keeper/frame-log.ts';
-import type { Keeper, KeptTerminal, SlotPlace, TerminalEnd } from '../keeper/keeper.ts';
+import type { Answered, Keeper, KeptTerminal, SlotPlace, TerminalEnd } from '../keeper/keeper.ts';
 import type { LiveScreen } from '../screen/live-screen.ts';
-import { type Mark, MarkScanner } from './mark.ts';
+import { AnswerLimit } from './answer-limit.ts';
+import { type Mark, MarkScanner, promptEnd } from './mark.ts';
+import { Prompt } from './prompt.ts';
 import { rcText } from './rc.ts';
 import { Spool } from './spool.ts';
 
@@ -29,9 +31,6 @@ const ECHO_MS = 30;
 const LOST_MARK_MS = 100;
 /** Frames of one step; the log is read at every append, so there is seldom more than one. */
 const READ_BYTES = 1024 * 1024;
-/** A full-screen program asks a few dozen things when it begins, and one that follows the cursor some ten a second. */
-const MAX_ANSWERS = 200;
-const ANSWER_WINDOW_MS = 1000;
 const INTERRUPT = '\x03';
 /** $? after it. */
 const INTERRUPTED = 130;
@@ -73,6 +72,11 @@ export class Shell {
   /** The directory and status as of the last finished command. */
   cwd: string | null = null;
   status: number | null = null;
+  /** Number of the frame in which a command last began or ended. */
+  turnSeq = 0;
+  readonly prompt = new Prompt();
+  /** What is printed when it begins to read a command line. */
+  readonly #ready: string;
   readonly #log: FrameLog;
   readonly #screen: LiveScreen;
   readonly #rc: string;
@@ -80,11 +84,7 @@ export class Shell {
   readonly #listeners = new Set<(event: ShellEvent) => void>();
   readonly #subscription: { close(): void };
   #seq: number;
-  /** In the window that began then. */
-  #answers = 0;
-  #answersFromMs = Number.NEGATIVE_INFINITY;
-  /** Number of the frame in which a command last began or ended. */
-  #turnSeq = 0;
+  readonly #answers = new AnswerLimit();
   #kept: KeptTerminal | null = null;
   /** Enter was typed at the prompt and no mark has come since: the shell is about to be busy. */
   #entered = false;
@@ -130,6 +130,7 @@ export class Shell {
     this.directory = keeper.sandboxed ? SPOOL_DIRECTORY : place.spool;
     this.#rc = rcText({ nonce, directory: this.directory });
     this.#scanner = new MarkScanner(nonce);
+    this.#ready = promptEnd(nonce);
     this.#log = log;
     this.#screen = screen;
     this.#seq = log.lastSeq;
@@ -154,19 +155,19 @@ export class Shell {
     if (this.end === null) void this.#kept?.write(data).catch(() => undefined);
   }
 
+  /** The same for a line that is read at the prompt; what was known when the next prompt came, if it came at once. */
+  async sendLine(line: string): Promise<Answered | null> {
+    if (this.end !== null) return null;
+    return (await this.#kept?.writeUntil(`${line}\r`, this.#ready).catch(() => null)) ?? null;
+  }
+
   /**
    * What the terminal answers to what was asked in that frame. When the shell reads a line, or has since begun another command, who asked is
    * gone: the shell would take the answer for typing.
    */
   answer(data: string, seq: number): void {
-    if (
-      this.end !== null ||
-      this.#log.replaying ||
-      seq < this.#turnSeq ||
-      (this.state !== 'busy' && this.foreground() !== 'job')
-    )
-      return;
-    if (!this.#mayAnswer()) return;
+    const isLate = this.end !== null || this.#log.replaying || seq < this.turnSeq;
+    if (isLate || (this.state !== 'busy' && this.foreground() !== 'job') || !this.#answers.allows()) return;
     // Whether it is read, or will stand on the next command line, can't be told.
     this.#typedAhead = true;
     this.#kept?.answer(data);
@@ -212,6 +213,11 @@ export class Shell {
   /** Whether the shell reads a command line, as far as the marks, what was typed and the kernel tell: while a job has the terminal a prompt is none. */
   get atPrompt(): boolean {
     return this.end === null && this.state === 'prompt' && !this.#entered && this.foreground() !== 'job';
+  }
+
+  /** At its prompt, with nothing on the command line. */
+  get isClear(): boolean {
+    return !this.#typedAhead && !this.#halfTyped && this.atPrompt;
   }
 
   /** A program has the whole screen. The mode alone doesn't say so: one that was killed leaves it behind. */
@@ -264,7 +270,7 @@ export class Shell {
     this.#entered = true;
     this.send(` . ${this.directory}/rc\r`);
     const prompted = await this.until(() => this.atPrompt, { timeoutMs: REPAIR_MS });
-    await this.spool.removeRc();
+    this.spool.removeRc();
     return prompted;
   }
 
@@ -276,7 +282,7 @@ export class Shell {
       this.#use(await keeper.startTerminal({ place, network, cast: log.cast, cols, rows, env, argv }));
       if (await this.until(() => this.atPrompt, { timeoutMs: FIRST_PROMPT_MS })) return;
     } finally {
-      await this.spool.removeRc();
+      this.spool.removeRc();
     }
     const why =
       this.end === null ? 'showed no prompt in time' : `ended at once with ${this.end.exitCode ?? 'a signal'}`;
@@ -312,20 +318,11 @@ export class Shell {
     }
   }
 
-  /** Who asks without end doesn't read the answers: they would all come to the next command line. */
-  #mayAnswer(): boolean {
-    const now = performance.now();
-    if (now - this.#answersFromMs >= ANSWER_WINDOW_MS) {
-      this.#answersFromMs = now;
-      this.#answers = 0;
-    }
-    return ++this.#answers <= MAX_ANSWERS;
-  }
-
   #text(text: string): void {
     // What follows a prompt in an old frame was typed there.
     if (this.state !== 'busy' && (this.#typedAhead || this.#log.replaying)) this.#halfTyped = true;
     if (this.state === 'busy' && !this.#log.replaying && text.includes(READS_LINE)) this.#expectMark();
+    this.prompt.see(text);
     this.#emit({ kind: 'text', text });
   }
 
@@ -346,7 +343,7 @@ export class Shell {
 
   #take(mark: Mark): void {
     if (mark.kind === 'outputStart') this.#typedInto = false;
-    if (mark.kind === 'finished' || mark.kind === 'outputStart') this.#turnSeq = this.#seq;
+    if (mark.kind === 'finished' || mark.kind === 'outputStart') this.turnSeq = this.#seq;
     // A prompt is also redrawn with its text, after a resize for one: then nothing has ended since the last one.
     const interrupted = this.#entered && mark.kind === 'promptStart' && mark.status === INTERRUPTED;
     if (mark.kind === 'finished' || mark.kind === 'outputStart' || interrupted) {
@@ -359,6 +356,7 @@ export class Shell {
     if (mark.kind !== 'promptEnd') this.commandOpen = mark.kind === 'outputStart';
     if (mark.kind === 'finished') this.cwd = mark.cwd ?? this.cwd;
     if (mark.kind === 'finished' || mark.kind === 'promptStart') this.status = mark.status ?? this.status;
+    this.prompt.see(mark);
     this.#emit({ kind: 'mark', mark });
   }
 

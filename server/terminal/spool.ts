@@ -1,9 +1,8 @@
 // The files that the gateway shows to the shell read-only: its rc, and for each run the script and what the terminal shows of it.
 // The payload may read them and never write.
-import { closeSync, fchmodSync, openSync, writeSync } from 'node:fs';
-import { open, unlink } from 'node:fs/promises';
+import { closeSync, fchmodSync, openSync, unlinkSync, writeSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { displayText } from './display.ts';
 
 /** Readable for the slot's user, who may not be the gateway's, by way of a directory that other users can't enter; writable for the gateway alone. */
 const MODE = 0o644;
@@ -11,11 +10,13 @@ const MODE = 0o644;
 const SMALL_CHARS = 64 * 1024;
 
 export interface RunFiles {
+  /** Of its files. */
+  readonly name: string;
+  /** What its mark says of it. */
   readonly id: string;
   readonly command: string;
-  readonly cols: number;
-  /** Characters of the line that is typed. */
-  readonly typed: number;
+  /** What the terminal shows of it. */
+  readonly show: string;
   /** What $? has to be for the command; null leaves it as the shell has it. */
   readonly status: number | null;
 }
@@ -32,20 +33,30 @@ export class Spool {
   }
 
   /** The rc holds the nonce: it is there only while the shell reads it. */
-  async removeRc(): Promise<void> {
-    await this.#remove('rc');
+  removeRc(): void {
+    this.#remove('rc');
   }
 
-  async writeRun(run: RunFiles): Promise<void> {
-    const header = `${run.cols} ${run.typed} ${run.status ?? '-'}`;
+  async writeRun({ name, id, command, show, status }: RunFiles): Promise<void> {
+    const values = [`id=${id}`, `show=${quoted(show)}`, ...(status === null ? [] : [`status=${status}`])];
     await Promise.all([
-      this.#write(run.id, run.command.endsWith('\n') ? run.command : `${run.command}\n`),
-      this.#write(`${run.id}.show`, `${header}\n${displayText(run.command)}\n`),
+      this.#write(name, command.endsWith('\n') ? command : `${command}\n`),
+      this.#write(`${name}.show`, `${values.join(' ')}\n`),
     ]);
   }
 
-  async removeRun(id: string): Promise<void> {
-    await Promise.all([this.#remove(id), this.#remove(`${id}.show`)]);
+  removeRun(name: string): void {
+    this.#remove(name);
+    this.#remove(`${name}.show`);
+  }
+
+  /** The same, also when its directory has gone with the slot. */
+  forgetRun(name: string): void {
+    try {
+      this.removeRun(name);
+    } catch {
+      // What stays goes with the slot.
+    }
   }
 
   async #write(name: string, text: string): Promise<void> {
@@ -54,17 +65,22 @@ export class Spool {
       await write(path, text);
     } catch (error) {
       // On a full disk: the half of an rc has the nonce too.
-      await this.#remove(name);
+      this.#remove(name);
       throw error;
     }
   }
 
-  async #remove(name: string): Promise<void> {
-    await unlink(join(this.#hostDirectory, name)).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error;
-    });
+  #remove(name: string): void {
+    try {
+      unlinkSync(join(this.#hostDirectory, name));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
   }
 }
+
+/** As one word of the shell. */
+const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
 // The umask of the gateway may have taken away what the slot's user needs: hence the chmod.
 async function write(path: string, text: string): Promise<void> {

@@ -26,6 +26,7 @@ const runNote = z.object({
   open: z
     .object({
       id: z.string(),
+      name: z.string(),
       command: z.string(),
       /** Time of the log in ms. */
       typedMs: z.number(),

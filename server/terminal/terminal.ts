@@ -1,6 +1,5 @@
 // The slot's terminal: one for a lease, with a shell that is started on demand and may end and be started anew.
 // It never lets two commands run at a time, and types nothing before the shell's first prompt.
-import { randomBytes } from 'node:crypto';
 import type { Call, Result } from '../../protocol/contract.ts';
 import { Fault } from '../../protocol/fault.ts';
 import { dependsOnMode, keyBytes } from '../../protocol/key.ts';
@@ -11,6 +10,7 @@ import type { Keeper, KeptTerminal, Notes, SlotPlace } from '../keeper/keeper.ts
 import type { LiveScreen } from '../screen/live-screen.ts';
 import { goOn, run } from './run.ts';
 import { RunMarker } from './run-marker.ts';
+import type { Typed } from './run-watch.ts';
 import { Shell } from './shell.ts';
 import { type KeyedRun, type NoteKeeper, type RunNote, TerminalNotes } from './terminal-note.ts';
 import { Turn } from './turn.ts';
@@ -35,8 +35,6 @@ export interface TerminalOptions {
 const LEAVE_SCREEN = '\x1b[?1049l';
 const SOFT_RESET = '\x1b[!p\x1b[?9;1000;1002;1003;1004;1005;1006;1015;2004l\r\n';
 
-/** A name that nobody foresees: whoever has read the marks' nonce must not be able to tell of a run before it begins. */
-const ID_BYTES = 6;
 /** Waits for a regular expression at once: each takes a thread and some megabytes. */
 const MAX_PATTERNS = 8;
 /** Waits at once: each looks at the whole screen whenever that has changed. */
@@ -260,21 +258,21 @@ export class Terminal {
     const { command, timeoutMs, maxOutputBytes } = call;
     const { log } = this.#options;
     const marker = new RunMarker(log);
-    const begins = (): void => {
+    const begins = (): number => {
       marker.begin(`r${++this.#runs}`, command);
       this.#begun(command);
+      return this.#runs;
     };
     const typed = { command: command.slice(0, SHOWN_CHARS), timeoutMs, maxOutputBytes, timedOutMs: null, keyed };
     let open: RunNote['open'] = null;
-    const types = (id: string): void => {
-      open = { ...typed, id, typedMs: log.timeMs() };
+    const types = (line: Typed): void => {
+      open = { ...typed, ...line, typedMs: log.timeMs() };
       this.#notes.run({ number: this.#runs, open });
     };
     const timesOut = (timedOutMs: number): void => {
       if (open !== null) this.#notes.run({ number: this.#runs, open: { ...open, timedOutMs } });
     };
-    const newId = () => randomBytes(ID_BYTES).toString('hex');
-    const order = { command, timeoutMs, maxOutputBytes, signal, newId, begins, types, timesOut };
+    const order = { command, timeoutMs, maxOutputBytes, signal, begins, types, timesOut };
     try {
       for (;;) {
         const result = await run(await this.#ready(), { ...order, cols: this.#size.cols });

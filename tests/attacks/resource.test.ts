@@ -71,6 +71,9 @@ attack('D03', async (as) => {
   const { limit: inTerminal } = await slot.terminal.run({ command: hungry });
   expect(inTerminal).toBe('memory');
   expect((await slot.terminal.run({ command: 'echo on' })).limit).toBeUndefined();
+  // What looks like the next prompt is not the end at which limits are looked at.
+  const prompts = await slot.terminal.run({ command: `echo "\${PS1@P}"; ${hungry}` });
+  expect(prompts.limit).toBe('memory');
   // Its neighbour in the same slot was not hit.
   expect((await slot.exec.list()).find(({ process }) => process === lives.id)?.outcome).toBe('running');
   await slot.release();

@@ -246,7 +246,7 @@ describe('what the gateway has', () => {
     const it = await inside(as);
     expect(await it.exec('ls /run/slotcast')).toBe(`ls: cannot access '/run/slotcast': ${ABSENT}\n`);
     const said = await it.terminal(
-      'echo x > /run/slotcast/rc; echo x >> "$__slotcast"; rm -f "$__slotcast"; chmod 777 /run/slotcast; ls "$__slotcast" | wc -l; cat /run/slotcast/rc',
+      'echo x > /run/slotcast/rc; echo x >> "$__sc"; rm -f "$__sc"; chmod 777 /run/slotcast; ls "$__sc" | wc -l; cat /run/slotcast/rc',
     );
     expect(said.match(/Read-only file system|Permission denied/g)).toHaveLength(4);
     // It was the script of this run, and still is there; the rc with the nonce is not.

@@ -107,15 +107,16 @@ export class Channel {
     for (const part of parts) this.#socket.write(part);
   }
 
-  /** What is sent in one go leaves in one. */
+  /** What is sent in one turn of the loop leaves in one, also what waits for a promise that is settled: each write wakes the other side. */
   #cork(): void {
     if (this.#isCorked) return;
     this.#isCorked = true;
     this.#socket.cork();
-    process.nextTick(() => {
+    const uncork = (): void => {
       this.#isCorked = false;
       this.#socket.uncork();
-    });
+    };
+    queueMicrotask(() => process.nextTick(uncork));
   }
 
   #read(piece: Buffer): void {

@@ -5,6 +5,7 @@ import type { FrameCode } from '../../../protocol/frame.ts';
 import type { Capability } from '../../../protocol/server.ts';
 import type { DiskLimits } from '../disk-watch.ts';
 import type {
+  Answered,
   LogSpec,
   ProcessEnd,
   ProcessSpec,
@@ -114,6 +115,8 @@ export interface Calls {
   killProcess: [{ readonly process: number; readonly limit?: Limit | undefined }, null];
   startTerminal: [TerminalSpec, WireTerminal];
   writeTerminal: [{ readonly terminal: number; readonly data: string }, null];
+  /** Answered when that text was printed, or when it wasn't within some ms. */
+  writeTerminalUntil: [{ readonly terminal: number; readonly data: string; readonly until: string }, Answered | null];
   struckTerminal: [{ readonly terminal: number }, Limit | null];
   killTerminal: [{ readonly terminal: number; readonly limit?: Limit | undefined }, null];
   /** Answered by a keeper that is there. */

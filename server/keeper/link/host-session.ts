@@ -85,6 +85,8 @@ export class HostSession {
       killProcess: async ({ process, limit }) => done(await this.#host.command(process).process?.kill(limit)),
       startTerminal: (spec) => this.#host.change(() => this.#startTerminal(spec)),
       writeTerminal: async ({ terminal, data }) => done(await this.#host.terminal(terminal)?.write(data)),
+      writeTerminalUntil: async ({ terminal, data, until }) =>
+        (await this.#host.terminal(terminal)?.writeUntil(data, until)) ?? null,
       struckTerminal: async ({ terminal }) => (await this.#host.terminal(terminal)?.struck()) ?? null,
       killTerminal: async ({ terminal, limit }) => done(await this.#host.terminal(terminal)?.kill(limit)),
       ping: async () => this.#ping(),

@@ -10,6 +10,8 @@ import { BYTES_BEHIND } from './wire.ts';
 const REST_BYTES = 128 * 1024;
 /** Frames of one message. */
 const READ_BYTES = 64 * 1024;
+/** A marker waits for what comes with it: alone it would wake the other side, mostly while that waits for the command. */
+const MARKER_MS = 4;
 /** Data that is longer goes as bytes. */
 const MAX_STRING_CHARS = 256;
 
@@ -19,6 +21,7 @@ export class LogPump {
   readonly #subscription: { close(): void };
   /** Number of the last frame that was sent; null while the other side reads the recording. */
   #seq: number | null = null;
+  #later: NodeJS.Timeout | null = null;
   /** Called when the other side has been told of the end of the log. */
   readonly #ended: () => void;
 
@@ -26,7 +29,10 @@ export class LogPump {
     this.#log = parts.log;
     this.#channel = parts.channel;
     this.#ended = parts.ended;
-    this.#subscription = this.#log.listen(() => this.pump());
+    this.#subscription = this.#log.listen((frame) => {
+      if (frame?.code === 'm') this.#later ??= setTimeout(() => this.pump(), MARKER_MS);
+      else this.pump();
+    });
   }
 
   /** Sends what comes after this frame; with a gap when some of it is gone. */
@@ -37,6 +43,8 @@ export class LogPump {
 
   /** Sends what there is, while it is taken. */
   pump(): void {
+    if (this.#later !== null) clearTimeout(this.#later);
+    this.#later = null;
     while (this.#seq !== null && this.#seq < this.#log.lastSeq && this.#channel.waiting < REST_BYTES) {
       const frames = this.#log.read(this.#seq, READ_BYTES);
       if ('from' in frames) {
@@ -55,6 +63,7 @@ export class LogPump {
   }
 
   close(): void {
+    if (this.#later !== null) clearTimeout(this.#later);
     this.#subscription.close();
     this.#seq = null;
   }

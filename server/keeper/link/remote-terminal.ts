@@ -3,7 +3,7 @@
 import type { Limit, SignalName } from '../../../protocol/exec.ts';
 import { Fault } from '../../../protocol/fault.ts';
 import { Foreground } from '../foreground.ts';
-import type { KeptTerminal, TerminalEnd, TerminalPids } from '../keeper.ts';
+import type { Answered, KeptTerminal, TerminalEnd, TerminalPids } from '../keeper.ts';
 import type { WireTerminal } from './contract.ts';
 import type { MirrorLog } from './mirror-log.ts';
 import type { RemoteLink } from './remote-link.ts';
@@ -37,6 +37,11 @@ export class RemoteTerminal implements KeptTerminal {
         'The keeper died while this was typed, and the terminal with it: whether it was read nobody knows.',
       );
     });
+  }
+
+  async writeUntil(data: string, until: string): Promise<Answered | null> {
+    if (this.#over) return null;
+    return await this.#link.call('writeTerminalUntil', { terminal: this.handle, data, until });
   }
 
   answer(data: string): void {

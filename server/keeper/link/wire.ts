@@ -3,7 +3,7 @@
 import { decode, encode } from '@msgpack/msgpack';
 
 /** Changes whenever one side could misunderstand the other. */
-export const LINK_VERSION = 2;
+export const LINK_VERSION = 3;
 
 /** All output that two commands may keep, and something for the rest. */
 export const MAX_MESSAGE_BYTES = 512 * 1024 * 1024;

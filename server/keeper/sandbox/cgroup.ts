@@ -1,7 +1,7 @@
 // Control groups: a group for each slot with its limits of memory and processes, and below it one for each sandbox, so that it can be told which one a limit struck.
 // They lie where the operator lets the gateway write (v1 or v2); it never moves anything but what it started, and itself out of the way.
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, writeFileSync } from 'node:fs';
 import { mkdir, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { tryKill } from '../foreground.ts';
@@ -33,6 +33,9 @@ export const NO_STRIKES: Strikes = { memory: 0, processes: 0 };
 
 /** Why there can be no groups. */
 export class CgroupError extends Error {}
+
+/** Such a file has some ten lines of a name and a number. */
+const COUNTS_BYTES = 1024;
 
 interface SlotGroup {
   readonly made: Promise<void>;
@@ -111,6 +114,8 @@ export class Cgroup {
   #last = NO_STRIKES;
   #giveBack: (() => void) | null = null;
   #closed = false;
+  /** From the first look on, as long as it is nobody else's: to open a file takes as long as a shell needs for a command. */
+  #counts: Readonly<Record<keyof Strikes, CountFile | null>> | null = null;
 
   constructor(trees: readonly Tree[]) {
     this.#trees = trees;
@@ -143,21 +148,29 @@ export class Cgroup {
   }
 
   #count(): Strikes {
-    const count = (controller: Controller, files: Readonly<Record<1 | 2, string>>, name: string): number => {
-      const tree = this.#trees.find(({ controllers }) => controllers.includes(controller));
-      if (tree === undefined) return 0;
-      const text = readFileSync(join(tree.dir, files[tree.version]), 'utf8');
-      return Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
+    this.#counts ??= {
+      memory: this.#countFile('memory', { 1: 'memory.oom_control', 2: 'memory.events' }, 'oom_kill'),
+      processes: this.#countFile('pids', { 1: 'pids.events', 2: 'pids.events' }, 'max'),
     };
-    return {
-      memory: count('memory', { 1: 'memory.oom_control', 2: 'memory.events' }, 'oom_kill'),
-      processes: count('pids', { 1: 'pids.events', 2: 'pids.events' }, 'max'),
-    };
+    const { memory, processes } = this.#counts;
+    return { memory: memory?.read() ?? 0, processes: processes?.read() ?? 0 };
+  }
+
+  #countFile(controller: Controller, files: Readonly<Record<1 | 2, string>>, name: string): CountFile | null {
+    const tree = this.#trees.find(({ controllers }) => controllers.includes(controller));
+    return tree === undefined ? null : new CountFile(join(tree.dir, files[tree.version]), name);
+  }
+
+  #closeCounts(): void {
+    this.#counts?.memory?.close();
+    this.#counts?.processes?.close();
+    this.#counts = null;
   }
 
   /** Everything in it must be dead. What the kernel does not let go yet goes with the slot's group. */
   async close(): Promise<void> {
     if (this.#closed) return;
+    this.#closeCounts();
     if (this.#giveBack !== null) {
       const giveBack = this.#giveBack;
       this.#giveBack = null;
@@ -166,6 +179,27 @@ export class Cgroup {
     }
     this.#closed = true;
     await Promise.all(this.#trees.map(async ({ dir }) => await removed(dir)));
+  }
+}
+
+/** A number in one of a group's files. */
+class CountFile {
+  readonly #fd: number;
+  readonly #line: RegExp;
+
+  constructor(path: string, name: string) {
+    this.#fd = openSync(path, 'r');
+    this.#line = new RegExp(`^${name} (\\d+)$`, 'm');
+  }
+
+  read(): number {
+    const buffer = Buffer.allocUnsafe(COUNTS_BYTES);
+    const text = buffer.toString('latin1', 0, readSync(this.#fd, buffer, 0, COUNTS_BYTES, 0));
+    return Number(this.#line.exec(text)?.[1] ?? 0);
+  }
+
+  close(): void {
+    closeSync(this.#fd);
   }
 }
 

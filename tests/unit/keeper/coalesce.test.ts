@@ -130,3 +130,43 @@ test('whatever bytes come in whatever pieces at whatever times: the frames toget
     }),
   );
 });
+
+test('what is held comes as one frame with the text that ends it', () => {
+  const { coalescer, frames } = start();
+  const seen: boolean[] = [];
+  coalescer.hold('END', (was) => void seen.push(was));
+  for (const piece of ['echo', 'output', 'E', 'N']) coalescer.push(Buffer.from(piece));
+  expect({ frames, seen }).toEqual({ frames: [], seen: [] });
+  coalescer.push(Buffer.from('D$ '));
+  expect({ frames, seen }).toEqual({ frames: ['echooutputEND$ '], seen: [true] });
+  coalescer.push(Buffer.from('next'));
+  expect(frames).toHaveLength(2);
+});
+
+test('what is held waits no longer than 6 ms, and what follows passes at once', () => {
+  const { clock, coalescer, frames } = start();
+  const seen: boolean[] = [];
+  coalescer.hold('END', (was) => void seen.push(was));
+  coalescer.push(Buffer.from('echo'));
+  clock.advance(5.9);
+  expect(frames).toEqual([]);
+  clock.advance(0.1);
+  expect({ frames, seen }).toEqual({ frames: ['echo'], seen: [false] });
+  coalescer.push(Buffer.from('END'));
+  expect({ frames, seen }).toEqual({ frames: ['echo', 'END'], seen: [false] });
+});
+
+test.each<[string, (coalescer: Coalescer) => void]>([
+  ['somebody types', (coalescer) => coalescer.typed()],
+  ['there is a frame full', (coalescer) => coalescer.push(Buffer.alloc(MAX_FRAME_CHARS, 'x'))],
+  ['nothing follows any more', (coalescer) => coalescer.end()],
+  ['other output is waited for', (coalescer) => coalescer.hold('other', () => undefined)],
+])('what is held is given out when %s', (_when, happens) => {
+  const { coalescer, frames } = start();
+  const seen: boolean[] = [];
+  coalescer.hold('END', (was) => void seen.push(was));
+  coalescer.push(Buffer.from('held'));
+  happens(coalescer);
+  expect(frames.join('')).toMatch(/^held/);
+  expect(seen).toEqual([false]);
+});

@@ -131,6 +131,26 @@ test('binary output is text in the log, each byte that is no UTF-8 as U+FFFD', a
   expect(said()).toBe(new TextDecoder('utf-8', { ignoreBOM: true }).decode(readFileSync('/bin/ls')));
 });
 
+test('a line that is answered at once is one frame, and the answer comes after it', async () => {
+  const { terminal, log, said } = await startShell();
+  const before = log.lastSeq;
+  // Quoted, so that the echo is not taken for it.
+  const answered = await terminal.writeUntil("echo a; echo b; echo E''ND\r", 'END\r\n');
+  // A busy host may take longer than it is held.
+  expect([null, { seq: before + 1, limit: null }]).toContainEqual(answered);
+  await until(() => said().includes('END\r\n'), 'the end');
+});
+
+test('a line that is not answered at once, or never, resolves with null', async () => {
+  const { terminal, said } = await startShell();
+  expect(await terminal.writeUntil("read; echo E''ND\r", 'END\r\n')).toBeNull();
+  const last = terminal.writeUntil('\rexit\r', 'never');
+  await terminal.ended;
+  expect(await last).toBeNull();
+  expect(await terminal.writeUntil('x', 'x')).toBeNull();
+  expect(said()).toContain('END\r\n');
+});
+
 test('another size than that of the log is a frame before all output, and so is each resize in its place', async () => {
   const { terminal, log } = await start(['bash', '-c', 'stty size; read; stty size'], { cols: 100, rows: 30 });
   await until(() => framesOf(log).some(({ code }) => code === 'o'), 'the first size');

@@ -17,8 +17,8 @@ function scanned(chunks: readonly string[]): Piece[] {
 }
 
 const marks: readonly (readonly [string, Mark])[] = [
-  [`A;${K}`, { kind: 'promptStart', status: null }],
-  [`A;s=130;${K}`, { kind: 'promptStart', status: 130 }],
+  [`A;${K}`, { kind: 'promptStart', status: null, options: null }],
+  [`A;s=130;o=himBHs;${K}`, { kind: 'promptStart', status: 130, options: 'himBHs' }],
   [`B;${K}`, { kind: 'promptEnd', continuation: false }],
   [`B;c=2;${K}`, { kind: 'promptEnd', continuation: true }],
   [`C;${K}`, { kind: 'outputStart', run: null }],
@@ -44,7 +44,7 @@ test('a mark inside of a sequence that was broken off is found', () => {
   for (const breaks of ['\x18', '\x1a', '\x1b[m']) {
     expect(scanned([`${broken}${breaks}\x1b]133;A;${K}\x07`])).toEqual([
       `${broken}${breaks}`,
-      { kind: 'promptStart', status: null },
+      { kind: 'promptStart', status: null, options: null },
     ]);
   }
 });

@@ -38,6 +38,21 @@ test('a command is run by the keeper, and its markers stand in the log', async (
   ]);
 });
 
+test('a marker does not wait for a frame that never comes, and comes before one that does', async () => {
+  const { log, terminal } = await lease(await reach());
+  log.append('m', 'alone');
+  await until('the marker', () => log.lastSeq === 1);
+  log.append('m', 'before');
+  await terminal('echo printed');
+  await until('the output', () => JSON.stringify(log.read(0, 10_000)).includes('printed'));
+  const frames = log.read(0, 10_000);
+  expect('from' in frames ? [] : frames.slice(0, 3)).toMatchObject([
+    { data: 'alone' },
+    { data: 'before' },
+    { code: 'o' },
+  ]);
+});
+
 test('the next gateway has what ran, what ended meanwhile, what was noted and every frame', async () => {
   const first = await reach();
   const { start, terminal, log } = await lease(first);
@@ -206,7 +221,7 @@ test('a keeper of another version is refused in words, and left alone', async ()
     for (const part of encodeMessage(greeting)) socket.write(part);
   });
   await new Promise<void>((resolve) => server.listen(join(home.dataDir, 'keeper.sock'), resolve));
-  await expect(reach()).rejects.toThrow(/process 4242.*slotcast 9\.9\.9.*version 3.*kill 4242/);
+  await expect(reach()).rejects.toThrow(/process 4242.*slotcast 9\.9\.9.*version 4.*kill 4242/);
   await new Promise((resolve) => server.close(resolve));
 });
 
