@@ -88,9 +88,10 @@ export interface KeptProcess {
   subscribe(sink: ProcessSink, from: Readonly<Record<StreamName, number>>): Subscription;
   /** Resolves when the pipe has taken it; false when stdin is closed. Fault RATE_LIMITED while too much is unread. */
   write(data: Buffer): Promise<boolean>;
-  closeInput(): void;
-  /** false when it had ended already. KILL takes the whole tree. */
-  signal(name: SignalName): boolean;
+  /** Resolves when it is done. */
+  closeInput(): Promise<void>;
+  /** Resolves when it was sent; false when the command had ended already. KILL takes the whole tree. */
+  signal(name: SignalName): Promise<boolean>;
   /** Stops the whole tree, for the sake of a limit if one is named; resolves when it is dead. */
   kill(limit?: Limit): Promise<void>;
   /** Nobody will ask for it after a gateway has died. */

@@ -158,12 +158,12 @@ class SandboxedProcess implements KeptProcess {
     });
   }
 
-  closeInput(): void {
+  async closeInput(): Promise<void> {
     this.#inputOpen = false;
     this.#sandbox.stdin.end();
   }
 
-  signal(name: SignalName): boolean {
+  async signal(name: SignalName): Promise<boolean> {
     if (this.#dead) return false;
     if (name === 'KILL') this.#stop('kill');
     else this.#sandbox.signal(signalNames.indexOf(name) + 1);

@@ -75,12 +75,12 @@ export function execHandlers({ pool, followers, sandboxed }: ExecMethodParts): E
       if (!(await process.write(data))) {
         throw new Fault('STDIN_CLOSED', `The stdin of ${call.process} is closed. Start it with stdin: "open".`);
       }
-      if (call.eof) process.closeInput();
+      if (call.eof) await process.closeInput();
       return {};
     },
 
     'exec.signal': async (call, { peer }) => {
-      boundLease(peer).commands.get(call.process).process.signal(call.signal);
+      await boundLease(peer).commands.get(call.process).process.signal(call.signal);
       return {};
     },
 

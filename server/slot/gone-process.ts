@@ -56,9 +56,9 @@ export class GoneProcess implements KeptProcess {
     return false;
   }
 
-  closeInput(): void {}
+  async closeInput(): Promise<void> {}
 
-  signal(): boolean {
+  async signal(): Promise<boolean> {
     return false;
   }
 

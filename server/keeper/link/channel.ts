@@ -1,6 +1,7 @@
 // One end of the link between gateway and keeper: calls that are answered, and words that are not, both ways and in order.
 // It never drops a message, and it tells how much waits to be sent.
 import type { Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Fault, type FaultName } from '../../../protocol/fault.ts';
 import { encodeMessage, LinkError, MessageDecoder } from './wire.ts';
 
@@ -98,6 +99,12 @@ export class Channel {
 
   destroy(): void {
     this.#socket.destroy();
+  }
+
+  /** Resolves when all that had arrived here until now was looked at: it is read once in each turn of the loop, and this one may have passed it by. */
+  async caughtUp(): Promise<void> {
+    await nextTurn();
+    await nextTurn();
   }
 
   #send(message: Message, bytes?: Uint8Array): void {

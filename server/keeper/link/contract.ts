@@ -112,6 +112,8 @@ export interface Calls {
   outputOf: [{ readonly process: number }, KeptStreams | null];
   totalsOf: [{ readonly process: number }, Totals];
   writeProcess: [{ readonly process: number; readonly data: Uint8Array }, boolean];
+  closeInput: [{ readonly process: number }, null];
+  signalProcess: [{ readonly process: number; readonly name: SignalName }, boolean];
   killProcess: [{ readonly process: number; readonly limit?: Limit | undefined }, null];
   startTerminal: [TerminalSpec, WireTerminal];
   writeTerminal: [{ readonly terminal: number; readonly data: string }, null];
@@ -125,13 +127,11 @@ export interface Calls {
   close: [null, null];
 }
 
-/** What the gateway says without an answer. */
+/** What the gateway says without an answer: nothing of which anybody is told that it was done. */
 export interface Words {
   spaceTaken: { readonly place: SlotPlace; readonly bytes: number; readonly files: number };
   append: { readonly cast: string; readonly code: FrameCode; readonly data: string };
   note: { readonly cast: string; readonly name: string; readonly text: string | null };
-  signalProcess: { readonly process: number; readonly name: SignalName };
-  closeInput: { readonly process: number };
   /** What is printed is wanted from these offsets on, under a name that the gateway chose. */
   subscribe: { readonly process: number; readonly as: number; readonly from: Readonly<Record<StreamName, number>> };
   unsubscribe: { readonly as: number };

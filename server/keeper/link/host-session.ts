@@ -63,7 +63,9 @@ export class HostSession {
     this.#tell('said', said);
   }
 
-  destroy(): void {
+  /** Cuts it off; what it had said until now is done, or under way. */
+  async leave(): Promise<void> {
+    await this.#channel.caughtUp();
     this.#channel.destroy();
   }
 
@@ -82,6 +84,8 @@ export class HostSession {
       totalsOf: ({ process }) => this.#host.command(process).totals(),
       writeProcess: async ({ process, data }) =>
         (await this.#host.command(process).process?.write(bufferOf(data))) ?? false,
+      closeInput: async ({ process }) => done(await this.#host.command(process).process?.closeInput()),
+      signalProcess: async ({ process, name }) => (await this.#host.command(process).process?.signal(name)) ?? false,
       killProcess: async ({ process, limit }) => done(await this.#host.command(process).process?.kill(limit)),
       startTerminal: (spec) => this.#host.change(() => this.#startTerminal(spec)),
       writeTerminal: async ({ terminal, data }) => done(await this.#host.terminal(terminal)?.write(data)),
@@ -145,8 +149,6 @@ export class HostSession {
         if (text === null) notes?.delete(name);
         else notes?.set(name, text);
       },
-      signalProcess: ({ process, name }) => void this.#host.command(process).process?.signal(name),
-      closeInput: ({ process }) => this.#host.command(process).process?.closeInput(),
       subscribe: ({ process, as, from }) => {
         const running = this.#host.command(process).process;
         if (running !== null)

@@ -62,7 +62,8 @@ export class KeeperHost implements Host {
     this.#stopAlone();
     const former = this.#session;
     this.#session = session;
-    former?.destroy();
+    // It may be dead since it said its last words, or hang: then they lie here unread.
+    await former?.leave();
     // What the former gateway had just asked for is known to this one.
     await this.#settled();
     const keeper = await this.#open(settings);

@@ -97,14 +97,13 @@ export class RemoteProcess implements KeptProcess {
     }
   }
 
-  closeInput(): void {
-    if (this.end === null) this.#link.tell('closeInput', { process: this.handle });
+  async closeInput(): Promise<void> {
+    if (this.end === null) await this.#link.call('closeInput', { process: this.handle });
   }
 
-  signal(name: SignalName): boolean {
+  async signal(name: SignalName): Promise<boolean> {
     if (this.end !== null) return false;
-    this.#link.tell('signalProcess', { process: this.handle, name });
-    return true;
+    return await this.#link.call('signalProcess', { process: this.handle, name });
   }
 
   async kill(limit?: Limit): Promise<void> {

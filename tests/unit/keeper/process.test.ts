@@ -159,7 +159,7 @@ describe('input', () => {
     const process = await begin(home.place, 'cat; echo end', { stdin: 'open', input: Buffer.from('one ') });
     expect(await process.write(Buffer.from('two '))).toBe(true);
     await until(() => text(process, 'stdout') === 'one two ');
-    process.closeInput();
+    await process.closeInput();
     expect(await process.write(Buffer.from('late'))).toBe(false);
     expect(await process.ended).toMatchObject(exited(0));
     expect(text(process, 'stdout')).toBe('one two end\n');
@@ -286,7 +286,7 @@ describe('stopping', () => {
     await until(() => text(process, 'stdout') === 'partial\n');
     await Promise.all([process.kill(), process.kill()]);
     expect(process.end).toMatchObject(signaled('KILL'));
-    expect(process.signal('KILL')).toBe(false);
+    expect(await process.signal('KILL')).toBe(false);
     await process.kill();
     await expectQuiet();
   });
@@ -294,10 +294,10 @@ describe('stopping', () => {
   test('a signal goes to the process group of the command', async () => {
     const process = await begin(home.place, 'trap "echo got; exit 6" USR1; echo up; while :; do sleep 0.05; done');
     await until(() => text(process, 'stdout') === 'up\n');
-    expect(process.signal('USR1')).toBe(true);
+    expect(await process.signal('USR1')).toBe(true);
     expect(await process.ended).toMatchObject(exited(6));
     const sleeper = await begin(home.place, 'sleep 100; echo never');
-    sleeper.signal('INT');
+    await sleeper.signal('INT');
     expect(await sleeper.ended).toMatchObject(signaled('INT'));
   });
 

@@ -88,6 +88,32 @@ test('the next gateway has what ran, what ended meanwhile, what was noted and ev
   expect(await kept.terminal?.ended).toEqual({ exitCode: 0 });
 });
 
+test('a signal and an end of input are not told as given by a gateway that has left', async () => {
+  const first = await reach();
+  const { start } = await lease(first);
+  const command = await start('cat', { stdin: 'open' });
+  first.leave();
+  await expect(command.signal('TERM')).rejects.toMatchObject({ fault: 'SANDBOX_UNAVAILABLE' });
+  await expect(command.closeInput()).rejects.toMatchObject({ fault: 'SANDBOX_UNAVAILABLE' });
+  const kept = (await reach()).takeKept('slot_0')?.processes.get('p1');
+  expect(kept?.end).toBeNull();
+  expect(await kept?.signal('TERM')).toBe(true);
+  expect(await kept?.ended).toMatchObject({ outcome: 'signaled', signal: 'TERM' });
+});
+
+test('what a gateway said while the keeper hung is done, though the next one is there when it goes on', async () => {
+  const first = await reach();
+  await lease(first);
+  const pid = keeperOf(home.dataDir) ?? 0;
+  process.kill(pid, 'SIGSTOP');
+  // More than is read at once.
+  for (let n = 1; n <= 100; n++) first.note('cast_one', `note ${n}`, 'x'.repeat(1000));
+  first.leave();
+  const next = reach();
+  process.kill(pid, 'SIGCONT');
+  expect((await next).takeKept('slot_0')?.notes.size).toBe(100);
+});
+
 test('what a gateway left that died as it ended a lease is ended by the next one', async () => {
   const first = await reach();
   const { terminal, start } = await lease(first);
