@@ -411,6 +411,9 @@ describe('--sandbox none', () => {
     const daemon = '(setsid sh -c \'trap "" TERM HUP; while :; do date +%N >> beat; sleep 0.05; done\' &) ';
     const ran = await run(home.place, `${daemon}; sleep 100`, { policy, timeoutMs: 400 });
     expect(ran).toMatchObject({ outcome: 'timedOut' });
+    // Without namespaces nobody tells when one that was killed has let go of everything.
+    const owner = home.place.identity?.uid;
+    await until(() => owner === undefined || processesOf(owner).length === 0);
     await expectQuiet();
   });
 });
