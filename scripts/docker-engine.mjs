@@ -121,12 +121,12 @@ class OwnEngine extends Engine {
   }
 
   #pid() {
-    return existsSync(this.#pidFile) ? readFileSync(this.#pidFile, 'utf8').trim() : '';
+    return contentOf(this.#pidFile).trim();
   }
 
   #isAlive() {
     const pid = this.#pid();
-    return pid !== '' && existsSync(`/proc/${pid}`) && readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('dockerd');
+    return pid !== '' && contentOf(`/proc/${pid}/comm`).startsWith('dockerd');
   }
 
   async #start([program, ...args]) {
@@ -237,6 +237,16 @@ function debianMirror() {
   const line = targets.split('\n').find((target) => / Debian$/.test(target) && !/security/.test(target));
   if (line === undefined) throw new SetupError('apt-get has no source of Debian packages.');
   return line.split(' ')[0];
+}
+
+/** Empty when it is not there, or goes just now. */
+function contentOf(file) {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if (error.code === 'ENOENT' || error.code === 'ESRCH') return '';
+    throw error;
+  }
 }
 
 const succeeds = (program, args, env = process.env) => spawnSync(program, args, { stdio: 'ignore', env }).status === 0;
