@@ -101,8 +101,10 @@ export class Exec {
 
   /** A command that ended while its name was not known here is not told of: its result is asked for. */
   async #catchUp(process: Process, encoding: 'utf8' | 'base64'): Promise<void> {
-    const { stdout, stderr, outcome, ...rest } = await process.wait({ timeoutMs: 0, encoding });
-    if (outcome === 'running' || !this.#running.has(process.id)) return;
+    // It has begun: that its end can't be asked for just now does not undo its start.
+    const result = await process.wait({ timeoutMs: 0, encoding }).catch((error: Error) => process.fail(error));
+    if (result === undefined || result.outcome === 'running' || !this.#running.has(process.id)) return;
+    const { stdout, stderr, outcome, ...rest } = result;
     for (const [stream, data] of Object.entries({ stdout, stderr })) {
       if (data !== '') process.receive({ stream: stream as 'stdout' | 'stderr', data, offset: 0, encoding });
     }

@@ -102,11 +102,7 @@ async function streamed(work) {
   if (slow) order.count = Math.min(order.count, 3000);
   order.stdout = lines(order.id, order.count);
   order.command = `${order.mark}; ${printer(order.id, order.count, slow ? 2 : 0)}; exit ${order.exitCode}`;
-  await told(
-    work,
-    order,
-    async (slot) => await followed(work, order, await slot.exec.start({ command: order.command, ...options(order) })),
-  );
+  await told(work, order, async (slot) => await followed(work, order, await started(slot, order)));
 }
 
 async function isSignaled(work) {
@@ -118,10 +114,16 @@ async function isSignaled(work) {
   order.stderr = 'begun\n';
   order.encoding = 'utf8';
   await told(work, order, async (slot) => {
-    const process = await slot.exec.start({ command: order.command, ...options(order) });
+    const process = await started(slot, order);
     const begun = (output) => output.stream === 'stderr' && void terminate(process);
     return await followed(work, order, process, begun);
   });
+}
+
+async function started(slot, order) {
+  const process = await slot.exec.start({ command: order.command, ...options(order) });
+  order.hasBegun = true;
+  return process;
 }
 
 /** A signal is never sent twice by the client: who does not know whether it arrived sends it again. */
@@ -159,7 +161,8 @@ async function told(work, order, call) {
   ledger.add('commands');
   const { value: result, error } = await work.attempt(order, call);
   if (error !== undefined) {
-    work.note(order.id, work.excuse(error, order));
+    const meaning = work.excuse(error, order);
+    work.note(order.id, order.hasBegun ? 'unsure' : meaning);
     return null;
   }
   const { outcome = 'exited', signal = null, exitCode, stdout, stderr = '' } = order;

@@ -26,6 +26,8 @@ export class Lease {
   busy = new Set();
   /** By command: ran, not, or unsure. */
   #notes = new Map();
+  /** What it was told last of a command that failed, by command. */
+  #errors = new Map();
   #ids = 0;
   #casts = [];
   #isReleasing = false;
@@ -144,7 +146,10 @@ export class Lease {
       ConnectionError: ['unsure', touched(...CUTTING)],
     };
     const [meaning, isExcused] = excuses[error.fault ?? error.name] ?? [null, false];
-    if (isExcused) return meaning;
+    if (isExcused) {
+      this.#errors.set(order.id, error);
+      return meaning;
+    }
     this.wrong('refused', 'a call failed without need', order, { error });
     return null;
   }
@@ -211,6 +216,7 @@ export class Lease {
       if (!isRight)
         this.ledger.violation(ran > 1 ? 'twice' : 'once', `${id} ran ${ran} times, and was told as ${meaning}`, {
           slot: this.slot.name,
+          error: this.#errors.get(id),
         });
     }
     for (const [id, ran] of times)

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Output, Process } from '../../../client/index.ts';
+import { Fault, type Output, type Process } from '../../../client/index.ts';
 import type { Notice } from '../../../protocol/contract.ts';
 import { WireServer } from './wire-server.ts';
 
@@ -80,6 +80,21 @@ test('a command that ended while its start was not yet confirmed is asked for', 
   const process = await starting;
   expect((await read(process)).map(({ data }) => data)).toEqual(['meanwhile\n']);
   expect(await process.exit).toMatchObject({ exitCode: 0 });
+});
+
+test('a start does not fail because the result of what it began cannot be had just now', async () => {
+  let starts = 0;
+  server.answer('exec.start', () => (++starts === 1 ? new Promise(() => {}) : { process: 'p1' }));
+  server.answer('exec.wait', () => {
+    throw new Fault('SANDBOX_UNAVAILABLE');
+  });
+  const slot = await (await server.client()).acquire();
+  const starting = slot.exec.start({ command: 'x' });
+  await server.until('the start', () => starts === 1);
+  server.peer.socket.terminate();
+  const process = await starting;
+  expect(process.id).toBe('p1');
+  await expect(process.exit).rejects.toMatchObject({ fault: 'SANDBOX_UNAVAILABLE' });
 });
 
 test('a client that takes a lease up gets the output that comes before the reply', async () => {
