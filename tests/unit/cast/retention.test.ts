@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { Library } from '../../../server/cast/library.ts';
 import { due, type KeepRule, Retention, type StoredCast } from '../../../server/cast/retention.ts';
-import { type CastText, castText, directory, type Event } from './shelf.ts';
+import { type CastText, castText, closedAfterwards, directory, type Event } from './shelf.ts';
 
 const DAY_MS = 86_400_000;
 const EVENTS: Event[] = [
@@ -36,7 +36,7 @@ async function given(keep: KeepRule, casts: readonly Given[], live: readonly str
       error: (...problem) => void problems.push(problem),
     },
   });
-  onTestFinished(() => library.close());
+  closedAfterwards(library);
   const names = (): string[] =>
     readdirSync(dir)
       .filter((name) => name.endsWith('.cast'))

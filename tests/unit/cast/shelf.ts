@@ -50,7 +50,11 @@ export async function directory(): Promise<string> {
 }
 
 export function libraryOf(dir: string, live: Readonly<Record<string, LiveCast>> = {}): Library {
-  const library = new Library({ dir, live: (cast) => live[cast] ?? null });
+  return closedAfterwards(new Library({ dir, live: (cast) => live[cast] ?? null }));
+}
+
+/** Before its directory is removed. */
+export function closedAfterwards(library: Library): Library {
   libraries.push(library);
   return library;
 }
