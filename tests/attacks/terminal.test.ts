@@ -403,7 +403,7 @@ describe('F: sizes and floods', () => {
         await late.close();
       }
       // Not a matter of speed: without bounds one of these stops everybody for half a minute, or takes all of the memory.
-      expect(slowest.ms, slowest.name).toBeLessThan(20_000);
+      expect(slowest.ms, slowest.name).toBeLessThan(10_000);
       expect(target.memory() - before).toBeLessThan(300 * MB);
       expect(viewer.isOpen).toBe(true);
       await viewer.close();
