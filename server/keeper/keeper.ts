@@ -123,7 +123,6 @@ export interface TerminalPids {
   readonly init: number | null;
 }
 
-/** A pty with a sandbox behind it. What it prints goes into the frame log of its cast as `o`, a resize as `r`, its end as `x`. */
 /** What was known when a line that was typed had been answered. */
 export interface Answered {
   /** Of the last frame. */
@@ -132,6 +131,7 @@ export interface Answered {
   readonly limit: Limit | null;
 }
 
+/** A pty with a sandbox behind it. What it prints goes into the frame log of its cast as `o`, a resize as `r`, its end as `x`. */
 export interface KeptTerminal {
   readonly pids: TerminalPids;
   readonly ended: Promise<TerminalEnd>;

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { ProcessInfo } from '../../protocol/exec.ts';
 import { Fault } from '../../protocol/fault.ts';
 import type { KeptProcess, Notes, ProcessMarker, ProcessOrder } from '../keeper/keeper.ts';
+import { shellWord } from '../terminal/shell-word.ts';
 import { type Gone, GoneProcess, gone, goneOf } from './gone-process.ts';
 import type { Keyed } from './key-table.ts';
 
@@ -274,5 +275,4 @@ function shownCommand(order: ProcessOrder): string {
   return text.slice(0, SHOWN_CHARS);
 }
 
-const quoted = (argument: string): string =>
-  /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
+const quoted = (argument: string): string => (/^[\w@%+=:,./-]+$/.test(argument) ? argument : shellWord(argument));

@@ -3,6 +3,7 @@
 import { closeSync, fchmodSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { shellWord } from './shell-word.ts';
 
 /** Readable for the slot's user, who may not be the gateway's, by way of a directory that other users can't enter; writable for the gateway alone. */
 const MODE = 0o644;
@@ -38,7 +39,7 @@ export class Spool {
   }
 
   async writeRun({ name, id, command, show, status }: RunFiles): Promise<void> {
-    const values = [`id=${id}`, `show=${quoted(show)}`, ...(status === null ? [] : [`status=${status}`])];
+    const values = [`id=${id}`, `show=${shellWord(show)}`, ...(status === null ? [] : [`status=${status}`])];
     await Promise.all([
       this.#write(name, command.endsWith('\n') ? command : `${command}\n`),
       this.#write(`${name}.show`, `${values.join(' ')}\n`),
@@ -78,9 +79,6 @@ export class Spool {
     }
   }
 }
-
-/** As one word of the shell. */
-const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
 // The umask of the gateway may have taken away what the slot's user needs: hence the chmod.
 async function write(path: string, text: string): Promise<void> {

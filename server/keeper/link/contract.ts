@@ -127,7 +127,7 @@ export interface Calls {
   close: [null, null];
 }
 
-/** What the gateway says without an answer: nothing of which anybody is told that it was done. */
+/** What the gateway says without an answer. One that is leaving may say it to nobody: what an agent must be able to rely on is a call. */
 export interface Words {
   spaceTaken: { readonly place: SlotPlace; readonly bytes: number; readonly files: number };
   append: { readonly cast: string; readonly code: FrameCode; readonly data: string };

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { afterEach, expect, test } from 'vitest';
 import { systemClock } from '../../../server/keeper/clock.ts';
 import { PtyChild, type PtyChildOptions, type PtyExit } from '../../../server/keeper/pty-child.ts';
+import { openTerminals } from './open-terminals.ts';
 import { until } from './until.ts';
 
 const children = new Set<PtyChild>();
@@ -55,16 +56,6 @@ async function isBlocked(pid: number): Promise<boolean> {
   const before = written();
   await new Promise((resolve) => setTimeout(resolve, 20));
   return readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') S ') && written() === before;
-}
-
-function openTerminals(): number {
-  return readdirSync('/proc/self/fd').filter((fd) => {
-    try {
-      return /ptmx|pts/.test(readlinkSync(`/proc/self/fd/${fd}`));
-    } catch {
-      return false;
-    }
-  }).length;
 }
 
 test('nothing that a program prints right before it ends is lost, in 30 tries', async () => {

@@ -1,9 +1,9 @@
-import { readdirSync, readlinkSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { childrenOf, statOf } from '../../../server/keeper/foreground.ts';
 import { PtyChild, type PtyChildOptions } from '../../../server/keeper/pty-child.ts';
 import { PtyStock } from '../../../server/keeper/pty-start.ts';
 import { ManualClock } from './manual-clock.ts';
+import { openTerminals } from './open-terminals.ts';
 import { until } from './until.ts';
 
 const SHOW = 'pwd; stty size; env | sort; ls /proc/self/fd | wc -l; exit 3';
@@ -18,21 +18,11 @@ beforeEach(() => {
 afterEach(async () => {
   stock.close();
   await until(() => children().length === 0, 'none of them lives any more');
-  expect(terminals()).toBe(0);
+  expect(openTerminals()).toBe(0);
 });
 
 /** Those of ours that wait for an order, or run one. */
 const children = (): number[] => (childrenOf(process.pid) ?? []).filter((pid) => statOf(pid)?.alive);
-
-function terminals(): number {
-  return readdirSync('/proc/self/fd').filter((fd) => {
-    try {
-      return /ptmx|pts/.test(readlinkSync(`/proc/self/fd/${fd}`));
-    } catch {
-      return false;
-    }
-  }).length;
-}
 
 async function run(script: string, options: Partial<PtyChildOptions> = {}) {
   let text = '';
